@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can go wrong, in one table: identity, class, sentence and advice of every error. Text, JSON, exit statuses,
+ * the journal's fields and the manual come from it.
+ *
+ * Guarantees: setting an error never allocates and never fails. Refuses: to print (only cli/ does), to carry anything
+ * that came from a secret, and to use errno or a library's code as identity (they are details beside it).
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+/* What a caller should do about it. The six answers of a protector (design, section 5) and what the rest needs. */
+enum err_class {
+	CLASS_OK,          /* opened, done */
+	CLASS_NOT_MINE,    /* belongs to another machine: try the next slot, costs nothing */
+	CLASS_UNAVAILABLE, /* passes by itself: try again later */
+	CLASS_REFUSED,     /* a policy, a key or a right says no: trying again does not help and may lock out */
+	CLASS_CORRUPT,     /* what is stored is damaged or was changed */
+	CLASS_STATE,       /* the world is not as the command needs it: missing, busy, already there */
+	CLASS_USAGE,       /* the command line or the configuration is wrong */
+	CLASS_INTERRUPTED, /* a signal, or nobody left to read or answer */
+	CLASS_PARTIAL,     /* some of several things failed; each has said why */
+	CLASS_BUG,         /* ours: stop */
+	CLASS_MAX,
+};
+
+/* One line for each error: identity, name in JSON and journal, class, what happened, what to do next. */
+#define ERR_TABLE(X)                                                                                                   \
+	X(OK, "ok", OK, "success", "")                                                                                 \
+	/* this process and its machine */                                                                             \
+	X(BUG, "bug", BUG, "internal error",                                                                           \
+	  "this is a mistake in zseal, nothing was changed; please report it with the output of the command")          \
+	X(NO_MEMORY, "no-memory", UNAVAILABLE, "out of memory", "free some memory and try again")                      \
+	X(IO, "io", STATE, "reading or writing failed", "look at the disk and its file system: dmesg, df")             \
+	X(TIMEOUT, "timeout", UNAVAILABLE, "no answer within the time allowed", "try again; the limit is configurable") \
+	X(INTERRUPTED, "interrupted", INTERRUPTED, "interrupted", "run the same command again")                        \
+	X(NO_INPUT, "no-input", INTERRUPTED, "nobody is there to answer",                                              \
+	  "run it on a terminal, or give the answer by a file descriptor (see --help)")                                \
+	X(OUTPUT, "output", INTERRUPTED, "the output could not be written", "free the disk or the pipe behind it")     \
+	X(NOT_ROOT, "not-root", REFUSED, "this needs root", "run it as root, for example with sudo")                   \
+	X(LOCKED, "locked", UNAVAILABLE, "another zseal is at work on the same thing", "wait for it, then try again")  \
+	X(PARTIAL, "partial", PARTIAL, "not everything that was asked for was done", "see the lines above")            \
+	X(CHILD, "child", STATE, "a program that zseal needs failed", "run the program named above by hand")           \
+	X(NO_PROGRAM, "no-program", STATE, "a program that zseal needs is not installed",                              \
+	  "install the package zfsutils-linux")                                                                        \
+	/* command line and configuration */                                                                           \
+	X(USAGE, "usage", USAGE, "the command line is wrong", "see zseal --help, or zseal VERB --help")                \
+	X(CONFIG, "config", USAGE, "the configuration is wrong", "mend the line named above")                          \
+	X(CONFIG_UNSAFE, "config-unsafe", REFUSED, "the configuration could have been changed by others than root",    \
+	  "chown root:root and chmod go-w the file and the folders above it")                                          \
+	/* what is written in the pool, its copies and pins */                                                         \
+	X(FORMAT, "format", CORRUPT, "the stored value is damaged",                                                    \
+	  "if it does not mend itself: zseal header restore DATASET")                                                  \
+	X(FORMAT_NEWER, "format-newer", STATE, "written by a newer zseal", "update zseal on this machine")             \
+	X(UNWRAP, "unwrap", CORRUPT, "the wrapped key does not open with this key",                                    \
+	  "it was changed, or belongs to something else; zseal header restore DATASET brings back the last copy")      \
+	X(FINGERPRINT, "fingerprint", CORRUPT, "what was opened is not this keyring's key",                            \
+	  "the slot was changed; another slot or the recovery key opens it")                                           \
+	X(MAC, "mac", CORRUPT, "the keyring's slots were changed or half-written",                                     \
+	  "compare with the last copy: zseal header verify DATASET; bring it back: zseal header restore DATASET")      \
+	X(PIN_MISSING, "pin-missing", REFUSED, "this machine has never seen this keyring",                             \
+	  "compare its fingerprint with your sheet, then unlock once at a terminal or with --trust FINGERPRINT")       \
+	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
+	  "somebody exchanged the pool or its header: find out who before you type a key")                             \
+	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
+	  "the pool was rolled back or exchanged by an old copy: find out why")                                        \
+	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
+	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
+	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
+	  "bring it back: zseal header restore DATASET")                                                               \
+	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
+	X(NO_SLOT_OPENS, "no-slot-opens", REFUSED, "no slot opened the keyring",                                       \
+	  "each slot's reason is above; the recovery key opens it: zseal unlock --recovery DATASET")                   \
+	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
+	  "look on other machines in /var/lib/zseal/header and in your backups; give it with --from FILE")             \
+	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
+	/* recovery key */                                                                                             \
+	X(RECOVERY_TYPO, "recovery-typo", REFUSED, "the recovery key is mistyped", "type that group again")            \
+	X(RECOVERY_WRONG, "recovery-wrong", REFUSED, "this recovery key belongs to something else",                    \
+	  "look for the sheet with this keyring's fingerprint")                                                        \
+	/* TPM */                                                                                                      \
+	X(TPM_MISSING, "tpm-missing", UNAVAILABLE, "no TPM answers",                                                   \
+	  "look for /dev/tpmrm0, switch the TPM on in the firmware set-up, or set tcti in zseal.conf")                 \
+	X(TPM_BUSY, "tpm-busy", UNAVAILABLE, "the TPM is busy or out of memory", "try again in a moment")              \
+	X(TPM_NOT_MINE, "tpm-not-mine", NOT_MINE, "sealed by another machine's TPM",                                   \
+	  "open it with the recovery key: zseal unlock --recovery DATASET")                                            \
+	X(TPM_CLEARED, "tpm-cleared", NOT_MINE, "this machine's TPM was cleared or its storage root key exchanged",    \
+	  "open it with the recovery key: zseal unlock --recovery DATASET")                                            \
+	X(TPM_SRK, "tpm-srk", REFUSED, "the key at 0x81000001 is not a storage root key by the TCG template",          \
+	  "find out who made it; zseal does not seal to it and does not replace it")                                   \
+	X(TPM_LOCKOUT, "tpm-lockout", UNAVAILABLE, "the TPM is in dictionary-attack lockout",                          \
+	  "wait (tpm2_getcap properties-variable tells how long), or reset it with the lockout authorisation")         \
+	X(TPM_POLICY, "tpm-policy", REFUSED, "the PCRs differ from those that the slot was sealed to",                 \
+	  "if you changed firmware or boot settings, open with the recovery key: zseal unlock --recovery DATASET")     \
+	X(TPM_BANK, "tpm-bank", REFUSED, "the TPM has no live PCR bank for this",                                      \
+	  "switch the bank on in the firmware set-up, or open with the recovery key: zseal unlock --recovery DATASET") \
+	X(TPM_OBJECT, "tpm-object", CORRUPT, "the sealed object was changed or is not one that zseal makes",           \
+	  "open with another slot or the recovery key; zseal header restore DATASET brings back the last copy")        \
+	X(TPM_AUTH, "tpm-auth", REFUSED, "the TPM asks for an authorisation that zseal does not have",                 \
+	  "the owner hierarchy has a password: clear it, or have the storage root key made at 0x81000001 beforehand")  \
+	X(TPM_HANDLE_TAKEN, "tpm-handle-taken", STATE, "there is already an object at this TPM handle",                \
+	  "choose another handle, or look at it: tpm2_readpublic -c HANDLE")                                           \
+	X(TPM_FAILED, "tpm-failed", UNAVAILABLE, "the TPM answered with an error",                                     \
+	  "look at the code above; tpm2_getcap properties-fixed shows whether the TPM works at all")                   \
+	/* ZFS */                                                                                                      \
+	X(ZFS_ABSENT, "zfs-absent", STATE, "the ZFS kernel module is not loaded",                                      \
+	  "modprobe zfs; if that fails, install zfs-dkms for this kernel")                                             \
+	X(ZFS_NOT_FOUND, "zfs-not-found", STATE, "there is no such dataset or pool",                                   \
+	  "see zpool import for pools that are not imported, zfs list for what is there")                              \
+	X(ZFS_EXISTS, "zfs-exists", STATE, "it is already there", "choose another name")                               \
+	X(ZFS_NOT_ENCRYPTED, "zfs-not-encrypted", STATE, "the dataset is not encrypted", "there is nothing to unlock") \
+	X(ZFS_NOT_ROOT, "zfs-not-root", STATE, "the dataset is not an encryption root",                                \
+	  "name the encryption root instead (zfs get encryptionroot)")                                                 \
+	X(ZFS_KEY_WRONG, "zfs-key-wrong", REFUSED, "ZFS refused the key: it is not this encryption root's",            \
+	  "the key record belongs to another root or is old: zseal header restore DATASET")                            \
+	X(ZFS_BUSY, "zfs-busy", STATE, "the dataset is in use", "unmount it and close its volumes, then try again")    \
+	X(ZFS_READONLY, "zfs-readonly", STATE, "the pool is imported read-only", "import it writable for this")        \
+	X(ZFS_FULL, "zfs-full", STATE, "the pool is full", "free some space; nothing was lost")                        \
+	X(ZFS_DENIED, "zfs-denied", REFUSED, "ZFS refused this", "run it as root")                                     \
+	X(ZFS_IO, "zfs-io", UNAVAILABLE, "the pool does not answer or has an input/output error",                      \
+	  "look at zpool status")                                                                                      \
+	X(ZFS_RACED, "zfs-raced", UNAVAILABLE, "somebody else changed the header meanwhile; nothing was written",      \
+	  "run the same command again")                                                                                \
+	X(ZFS_FAILED, "zfs-failed", STATE, "ZFS answered with an error", "see the detail above")                       \
+	X(ZFS_PROPERTY, "zfs-property", REFUSED, "a property of the dataset is not as zseal needs it",                 \
+	  "mend the property named above")
+
+enum err {
+#define X(id, name, class, sentence, advice) ERR_##id,
+	ERR_TABLE(X)
+#undef X
+	ERR_MAX,
+};
+
+struct err_info {
+	const char *name;      /* stable, lower case, for programs */
+	enum err_class class;
+	const char *sentence;  /* what happened, no full stop */
+	const char *advice;    /* what to do next; empty only for OK */
+};
+
+enum {
+	ERR_CHAIN_MAX = 4,   /* places kept: the first (what failed) and the outermost ones */
+	ERR_PLACE_MAX = 224, /* bytes of one place, NUL included; longer ones are cut */
+};
+
+/*
+ * The details of one failure. The caller owns it, all zero before the first call; no allocation.
+ * chain[0] is what failed, the last one the outermost thing that was being done.
+ */
+struct err_ctx {
+	enum err code;
+	int sys_errno;      /* errno of the call that failed, or 0 */
+	uint32_t tss;       /* TSS2_RC with its layer bits, or 0 */
+	int http;           /* HTTP status, or 0 */
+	unsigned depth;
+	char chain[ERR_CHAIN_MAX][ERR_PLACE_MAX];
+};
+
+/* Returns the table's line for code; a code outside the table gives that of ERR_BUG. Never NULL. */
+const struct err_info *err_info(enum err code);
+
+/* Returns the name of a class ("not-mine", "refused" …), for programs. */
+const char *err_class_name(enum err_class class);
+
+/*
+ * The exit status of a class: 0 ok, 1 partial, 2 usage, 3 not mine, 4 unavailable, 5 refused, 6 corrupt, 7 state,
+ * 8 interrupted, 70 bug. The same for every verb.
+ */
+int err_exit_status(enum err_class class);
+
+/* Starts an error: what failed, to what. Returns code, so that callers can write `return err_set(…)`. e may be NULL. */
+printf_like(3, 4) enum err err_set(struct err_ctx *e, enum err code, const char *fmt, ...);
+
+/* The same, and keeps the errno of the call that failed. */
+printf_like(4, 5) enum err err_set_errno(struct err_ctx *e, enum err code, int sys_errno, const char *fmt, ...);
+
+/* The same, and keeps a TSS2_RC. */
+printf_like(4, 5) enum err err_set_tss(struct err_ctx *e, enum err code, uint32_t tss, const char *fmt, ...);
+
+/* Adds what was being done around an error, and returns its code. ERR_OK stays untouched. */
+printf_like(3, 4) enum err err_wrap(struct err_ctx *e, enum err code, const char *fmt, ...);
+
+/* Forgets an error that was dealt with. */
+void err_clear(struct err_ctx *e);

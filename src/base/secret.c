@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "base/secret.h"
+
+enum { SECRET_SIZE_MAX = 4096 };
+
+/*
+ * In memory: guard page, pages with this struct at their start and the bytes at their very end, guard page. So that a
+ * read or write past the last byte faults at once.
+ */
+struct secret {
+	size_t size;
+	size_t mapped; /* length of the whole mapping, guards included */
+	uint8_t *bytes;
+};
+
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Locking can fail in a container with a small RLIMIT_MEMLOCK; then the secret may be swapped, but nothing else breaks. */
+static int protect_pages(uint8_t *base, size_t inner)
+{
+	size_t page = page_size();
+
+	if (mprotect(base + page, inner, PROT_READ | PROT_WRITE) < 0)
+		return -1;
+	(void)mlock(base + page, inner);
+	(void)madvise(base + page, inner, MADV_DONTDUMP);
+	(void)madvise(base + page, inner, MADV_WIPEONFORK);
+	return 0;
+}
+
+enum err secret_new(size_t size, struct secret **ret, struct err_ctx *e)
+{
+	size_t page = page_size();
+	size_t inner = (sizeof(struct secret) + size + page - 1) / page * page;
+	size_t mapped = inner + 2 * page;
+
+	if (size == 0 || size > SECRET_SIZE_MAX)
+		return err_set(e, ERR_BUG, "a secret of %zu bytes", size);
+	uint8_t *base = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (base == MAP_FAILED)
+		return err_set_errno(e, ERR_NO_MEMORY, errno, "room for a secret of %zu bytes", size);
+	if (protect_pages(base, inner) < 0) {
+		int saved = errno;
+
+		munmap(base, mapped);
+		return err_set_errno(e, ERR_NO_MEMORY, saved, "protecting a secret of %zu bytes", size);
+	}
+	struct secret *s = (struct secret *)(base + page);
+	*s = (struct secret){ .size = size, .mapped = mapped, .bytes = base + page + inner - size };
+	*ret = s;
+	return ERR_OK;
+}
+
+static int fill_random(uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t got = getrandom(p, n, 0);
+
+		if (got < 0 && errno != EINTR)
+			return -1;
+		if (got > 0) {
+			p += got;
+			n -= (size_t)got;
+		}
+	}
+	return 0;
+}
+
+enum err secret_new_random(size_t size, struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *s = NULL;
+	enum err r = secret_new(size, &s, e);
+
+	if (r)
+		return r;
+	if (fill_random(s->bytes, size) < 0)
+		return err_set_errno(e, ERR_IO, errno, "reading the kernel's random numbers");
+	*ret = TAKE(s);
+	return ERR_OK;
+}
+
+enum err secret_new_copy(const void *bytes, size_t size, struct secret **ret, struct err_ctx *e)
+{
+	struct secret *s = NULL;
+	enum err r = secret_new(size, &s, e);
+
+	if (r)
+		return r;
+	memcpy(s->bytes, bytes, size);
+	*ret = s;
+	return ERR_OK;
+}
+
+void secret_free(struct secret *s)
+{
+	if (!s)
+		return;
+	size_t page = page_size(), mapped = s->mapped;
+	uint8_t *base = (uint8_t *)s - page;
+
+	explicit_bzero(base + page, mapped - 2 * page);
+	munmap(base, mapped);
+}
+
+uint8_t *secret_bytes(struct secret *s)
+{
+	return s->bytes;
+}
+
+const uint8_t *secret_data(const struct secret *s)
+{
+	return s->bytes;
+}
+
+size_t secret_size(const struct secret *s)
+{
+	return s->size;
+}
+
+/* Keeps the last byte before the guard page: the bytes move up. */
+void secret_shrink(struct secret *s, size_t size)
+{
+	if (size >= s->size)
+		return;
+	size_t cut = s->size - size;
+
+	memmove(s->bytes + cut, s->bytes, size);
+	explicit_bzero(s->bytes, cut);
+	s->bytes += cut;
+	s->size = size;
+}
+
+bool secret_equal(const struct secret *a, const struct secret *b)
+{
+	uint8_t diff = 0;
+
+	if (a->size != b->size)
+		return false;
+	for (size_t i = 0; i < a->size; i++)
+		diff |= a->bytes[i] ^ b->bytes[i];
+	return diff == 0;
+}

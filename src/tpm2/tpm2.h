@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TPM 2.0: seal a slot secret to this chip and its PCRs, and get it back (design, sections 2 and 7).
+ *
+ * Guarantees: every key byte crosses the bus encrypted, in a session salted to the storage root key; the storage root
+ * key (SRK) is checked by its Name before anything is sent; nothing transient stays in the TPM; what was sealed was
+ * unsealed once before it is returned. Refuses: to choose a TCTI by itself, to read TSS2_* from the environment, to
+ * replace an SRK, to retry what could cause a lockout.
+ *
+ * Spec: TCG TPM 2.0 Library 1.59; TCG TPM v2.0 Provisioning Guidance (SRK at 0x81000001); TCG EK Credential Profile 2.5,
+ * templates L-1 and L-2 as used for storage keys.
+ */
+#pragma once
+
+#include "base/secret.h"
+#include "format/slot-tpm2.h"
+#include "sys/deadline.h"
+
+struct tpm2;
+
+#define TPM2_TCTI_DEFAULT "device:/dev/tpmrm0"
+
+/*
+ * Opens the TPM that tcti names ("device:/dev/tpmrm0", "swtpm:path=…"); a name without an address is refused. Sends
+ * no command. Owns: the caller closes it. Errors: ERR_TPM_MISSING, ERR_CONFIG, ERR_NO_MEMORY.
+ */
+must_check enum err tpm2_open(const char *tcti, struct tpm2 **ret, struct err_ctx *e);
+void tpm2_close(struct tpm2 *t);
+DEFINE_CLEANUP(struct tpm2 *, tpm2_close)
+
+/*
+ * The Name of the SRK at 0x81000001: one ReadPublic, remembered for the life of t.
+ * Errors: ERR_TPM_CLEARED if there is no key, ERR_TPM_SRK if it is not one by the template, ERR_TPM_*.
+ */
+must_check enum err tpm2_srk_name(struct tpm2 *t, uint8_t ret[static TPM2_NAME_SIZE], struct err_ctx *e);
+
+/* The same, and makes the SRK (ECC P-256, persistent) if it is missing. Errors: also ERR_TPM_AUTH. */
+must_check enum err tpm2_srk_make(struct tpm2 *t, uint8_t ret[static TPM2_NAME_SIZE], struct err_ctx *e);
+
+/*
+ * The best bank (SHA-384 and SHA-1 only where SHA-256 is dead) in which all of the PCRs pcrs are live: neither all zero
+ * nor all one. TPM2_BANK_NONE if there is none, which is success.
+ */
+must_check enum err tpm2_live_bank(struct tpm2 *t, uint32_t pcrs, enum tpm2_bank *ret, struct err_ctx *e);
+
+/* What to seal to. */
+struct tpm2_seal {
+	const struct secret *secret; /* 32 bytes */
+	enum tpm2_bank bank;         /* NONE if, and only if, pcrs is 0 */
+	uint32_t pcrs;
+};
+
+/*
+ * Seals under the SRK (made if missing) with a literal policy over the PCRs' present values, and unseals it once as
+ * proof. Errors: ERR_TPM_*; ERR_BUG if what came back is not what was sealed.
+ */
+must_check enum err tpm2_seal(struct tpm2 *t, const struct tpm2_seal *seal, struct deadline deadline,
+			      struct slot_tpm2 *ret, struct err_ctx *e);
+
+/*
+ * Unseals. At most nine commands on a fresh connection, one if the SRK's Name is another's. PCR races are retried with
+ * a fresh session until the deadline.
+ * Errors: ERR_TPM_NOT_MINE, ERR_TPM_CLEARED, ERR_TPM_POLICY (found before Unseal is sent), ERR_TPM_BANK,
+ * ERR_TPM_OBJECT, ERR_TPM_LOCKOUT, ERR_TPM_BUSY, ERR_TPM_MISSING, ERR_TPM_FAILED, ERR_TIMEOUT.
+ */
+must_check enum err tpm2_unseal(struct tpm2 *t, const struct slot_tpm2 *sealed, struct deadline deadline,
+				struct secret **ret, struct err_ctx *e);
+
+/* Looks without unsealing: ERR_OK if it would open here and now, else as tpm2_unseal(). For `status`. */
+must_check enum err tpm2_check(struct tpm2 *t, const struct slot_tpm2 *sealed, struct err_ctx *e);
+
+/*
+ * Keeps the sealed object at a persistent handle (0x81000100 to 0x817fffff) as well, so that stock tools open it; and
+ * removes it. Errors: ERR_TPM_HANDLE_TAKEN, ERR_TPM_AUTH, ERR_USAGE for a handle out of range, ERR_TPM_*.
+ */
+must_check enum err tpm2_persist(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e);
+must_check enum err tpm2_evict(struct tpm2 *t, uint32_t handle, struct err_ctx *e);
+
+/* Number of commands sent on this connection, for tests and bench. */
+unsigned tpm2_command_count(const struct tpm2 *t);

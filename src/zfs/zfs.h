@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * OpenZFS 2.1 to 2.4: read properties, load, unload and change keys, write properties atomically, make a pool.
+ *
+ * Guarantees: keys go to the kernel in process, by libzfs_core; the one exception is `zpool create`, which takes the
+ * new pool's key on its standard input. A property write compares first and happens in one transaction. Reading writes
+ * nothing, not even history. Refuses: names that are no dataset names, to parse what is meant for people, to mount.
+ * Why it reads with `zfs get` and writes with channel programs: docs/architecture.md.
+ */
+#pragma once
+
+#include "base/secret.h"
+#include "sys/deadline.h"
+
+enum { DATASET_NAME_MAX = 255 }; /* bytes, without NUL; ZFS_MAX_DATASET_NAME_LEN - 1 */
+
+struct zfs;
+
+/* Opens /dev/zfs through libzfs_core. Errors: ERR_ZFS_ABSENT, ERR_NOT_ROOT, ERR_IO. Owns: the caller closes it. */
+must_check enum err zfs_open(struct zfs **ret, struct err_ctx *e);
+void zfs_close(struct zfs *z);
+DEFINE_CLEANUP(struct zfs *, zfs_close)
+
+/* True if name is a dataset's (or a pool's) name by ZFS's rules; snapshots and bookmarks are not. */
+must_check bool zfs_name_is_valid(const char *name);
+/* Length of the pool's part of a dataset name. */
+size_t zfs_pool_name_length(const char *dataset);
+
+/* One line of `zfs get`. Strings belong to the list. */
+struct zfs_property {
+	const char *dataset;
+	const char *name;
+	const char *value;
+	const char *source; /* "local", "default", "received", "-", or the dataset that it is inherited from */
+	bool inherited;     /* then source is a dataset's name */
+};
+
+struct zfs_properties {
+	char *text;
+	size_t n;
+	struct zfs_property *all; /* in the order of zfs: datasets sorted by name, properties as asked */
+};
+
+/* What to read. */
+struct zfs_query {
+	const char *const *datasets; /* NULL or empty: everything that is imported */
+	size_t n_datasets;
+	const char *properties;      /* "zseal:key,keystatus", or "all" */
+	bool recursive;
+	struct deadline deadline;
+};
+
+/*
+ * Reads properties of file systems and volumes. Errors: ERR_ZFS_NOT_FOUND (names the dataset), ERR_ZFS_ABSENT,
+ * ERR_TIMEOUT, ERR_CHILD, ERR_NO_PROGRAM, ERR_NO_MEMORY. Owns: the caller clears it.
+ */
+must_check enum err zfs_get(const struct zfs_query *q, struct zfs_properties *ret, struct err_ctx *e);
+void zfs_properties_clear(struct zfs_properties *p);
+DEFINE_CLEANUP(struct zfs_properties *, zfs_properties_clear)
+
+/* A pool that is imported. */
+struct zfs_pool {
+	char name[DATASET_NAME_MAX + 1];
+	uint64_t guid;
+	bool readonly;
+	char health[16];
+};
+
+struct zfs_pools {
+	size_t n;
+	struct zfs_pool *all;
+};
+
+/* Reads the imported pools. Errors as zfs_get(). Owns: the caller clears it. */
+must_check enum err zfs_pools_get(struct deadline deadline, struct zfs_pools *ret, struct err_ctx *e);
+void zfs_pools_clear(struct zfs_pools *p);
+DEFINE_CLEANUP(struct zfs_pools *, zfs_pools_clear)
+/* The pool that a dataset is in, or NULL. */
+const struct zfs_pool *zfs_pools_find(const struct zfs_pools *pools, const char *dataset);
+
+/*
+ * Loads a 32-byte raw key, which the kernel checks; already loaded is success, and *ret_was_loaded says so.
+ * Errors: ERR_ZFS_KEY_WRONG, ERR_ZFS_NOT_FOUND, ERR_ZFS_NOT_ROOT (not a root, not encrypted), ERR_ZFS_DENIED, ERR_ZFS_IO.
+ */
+must_check enum err zfs_load_key(struct zfs *z, const char *dataset, const struct secret *key, bool *ret_was_loaded,
+				 struct err_ctx *e);
+/* Proves a key without loading it. Leaves one line in the pool's history. Errors as above. */
+must_check enum err zfs_prove_key(struct zfs *z, const char *dataset, const struct secret *key, struct err_ctx *e);
+/* Unloads; not loaded is success, and *ret_was_loaded says so. Errors: ERR_ZFS_BUSY, as above. */
+must_check enum err zfs_unload_key(struct zfs *z, const char *dataset, bool *ret_was_loaded, struct err_ctx *e);
+/* Gives a root another raw wrapping key, in one transaction. Errors: ERR_ZFS_DENIED if the key is not loaded, as above. */
+must_check enum err zfs_change_key(struct zfs *z, const char *dataset, const struct secret *key, struct err_ctx *e);
+
+/* One change of a user property; value NULL removes the local value (zfs inherit). */
+struct zfs_change {
+	const char *name;
+	const char *value;
+};
+
+/*
+ * Sets and removes user properties of one dataset in one transaction, if the property expect_name still has
+ * expect_value (NULL: no local value); the comparison is made in the same transaction.
+ * Errors: ERR_ZFS_RACED, ERR_ZFS_FULL, ERR_ZFS_READONLY, ERR_ZFS_NOT_FOUND, ERR_TOO_LARGE, ERR_NOT_ROOT, ERR_ZFS_*.
+ */
+must_check enum err zfs_write_properties(struct zfs *z, const char *dataset, const char *expect_name,
+					 const char *expect_value, const struct zfs_change *changes, size_t n_changes,
+					 struct err_ctx *e);
+
+/* A pool to be made. */
+struct zfs_create {
+	const char *pool;
+	const char *const *options;  /* of `zpool create`, before the name: "-f", "-o", "ashift=12", "-O", "atime=off" … */
+	size_t n_options;
+	const struct zfs_change *properties; /* user properties of the pool's root dataset */
+	size_t n_properties;
+	const char *const *vdevs;    /* as `zpool create` takes them */
+	size_t n_vdevs;
+	const struct secret *key;    /* 32 raw bytes */
+	bool dry_run;                /* `zpool create -n`: nothing is made, *ret_output tells what would be */
+};
+
+/*
+ * Makes the pool with everything in one `zpool create`: encryption, keyformat=raw, keylocation=prompt, properties.
+ * *ret_output is what zpool said, for the person; the caller frees it (set on failure too).
+ * Errors: ERR_ZFS_EXISTS, ERR_CHILD with zpool's own complaint, ERR_ZFS_ABSENT. A pool that was made although zpool
+ * failed afterwards (mounting) is the caller's to find.
+ */
+must_check enum err zfs_create_pool(const struct zfs_create *c, struct deadline deadline, char **ret_output,
+				    struct err_ctx *e);
