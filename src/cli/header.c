@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* zseal header backup, verify, restore. */
+#include <string.h>
+
+#include "cli/output.h"
+#include "cli/session.h"
+#include "core/backup.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+struct work {
+	const struct invocation *inv;
+	const char *dataset;
+	struct session session;
+	struct inventory inventory;
+	struct keyring *keyring;  /* of the dataset in the pool, or NULL if it lost it */
+	uint64_t pool_guid;
+	struct header_copy here;  /* what the pool has */
+	struct header_copy copy;  /* what a file has */
+	char *path;               /* that file */
+	struct backup_report report;
+};
+
+static void work_clear(struct work *w)
+{
+	backup_report_clear(&w->report);
+	header_copy_clear(&w->copy);
+	header_copy_clear(&w->here);
+	free(w->path);
+	inventory_clear(&w->inventory);
+	session_clear(&w->session);
+}
+DEFINE_CLEANUP(struct work *, work_clear)
+
+static enum err find_keyring(struct work *w, struct err_ctx *e)
+{
+	const struct zfs_pool *pool = zfs_pools_find(&w->inventory.pools, w->dataset);
+
+	if (!pool)
+		return err_set(e, ERR_ZFS_NOT_FOUND, "%s", w->dataset);
+	w->pool_guid = pool->guid;
+	for (size_t i = 0; i < w->inventory.n_roots; i++)
+		if (w->inventory.roots[i].keyring && !w->keyring)
+			w->keyring = w->inventory.roots[i].keyring;
+	return w->keyring ? backup_collect(&w->inventory, w->keyring, &w->here, e) : ERR_OK;
+}
+
+/*
+ * A keyring serves every root below its dataset: the whole of it is read, not just what lies below the one that was
+ * named.
+ */
+static enum err load_inventory(struct work *w, struct err_ctx *e)
+{
+	enum err err = inventory_load(&w->dataset, 1, &w->inventory, e);
+
+	if (err || w->inventory.n_keyrings != 1 || str_equal(w->inventory.keyrings[0]->dataset, w->dataset))
+		return err;
+	_cleanup_free_ char *above = NULL;
+	err = str_copy(w->inventory.keyrings[0]->dataset, &above, e);
+	inventory_clear(&w->inventory);
+	if (!err)
+		err = inventory_load((const char *const *)&above, 1, &w->inventory, e);
+	return err;
+}
+
+static enum err begin(struct work *w, const struct invocation *inv, struct err_ctx *e)
+{
+	w->inv = inv;
+	w->dataset = inv->arguments[0];
+	enum err err = session_begin(&w->session, inv, e);
+	if (!err)
+		err = load_inventory(w, e);
+	if (!err)
+		err = find_keyring(w, e);
+	return err;
+}
+
+static enum err load_copy(struct work *w, struct err_ctx *e)
+{
+	const char *from = invocation_value(w->inv, "from");
+
+	if (from)
+		return header_copy_load(from, &w->copy, e);
+	return header_copy_find(w->pool_guid, w->dataset, &w->copy, &w->path, e);
+}
+
+static const char *copy_path(const struct work *w)
+{
+	return w->path ? w->path : invocation_value(w->inv, "from");
+}
+
+/* ---- backup ---- */
+
+static enum err write_copy(struct work *w, char **ret_path, struct err_ctx *e)
+{
+	const char *output = invocation_value(w->inv, "output");
+	_cleanup_free_ char *text = NULL;
+
+	if (!output)
+		return header_copy_save(&w->here, ret_path, e);
+	enum err err = header_copy_print(&w->here, &text, e);
+	if (!err && str_equal(output, "-"))
+		(void)fputs(text, stdout);
+	else if (!err)
+		err = file_write(output, text, 0600, e);
+	if (!err)
+		err = str_copy(output, ret_path, e);
+	return err;
+}
+
+static enum err run_backup(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	_cleanup_free_ char *path = NULL;
+	enum err err = begin(w, inv, e);
+
+	if (!err && !w->keyring)
+		err = err_set(e, ERR_NO_KEYRING, "%s", w->dataset);
+	if (!err && w->keyring->state)
+		err = (*e = w->keyring->error).code;
+	if (!err && inv->dry_run)
+		return printf("would copy the keyring on %s, %zu slots and %zu key records\n", w->keyring->dataset,
+			      w->here.n_slots, w->here.n_records) < 0 ? ERR_OUTPUT : ERR_OK;
+	if (!err)
+		err = write_copy(w, &path, e);
+	if (!err && !str_equal(path, "-"))
+		printf("copied the keyring on %s, %zu slots and %zu key records to %s\n", w->keyring->dataset,
+		       w->here.n_slots, w->here.n_records, path);
+	return err_wrap(e, err, "header backup of %s", w->dataset);
+}
+
+/* ---- verify and restore ---- */
+
+static void print_difference(void *arg, const char *dataset, const char *property, enum difference d)
+{
+	static const char *const words[] = { "same", "differs from the copy", "is missing in the pool",
+					     "is not in the copy" };
+
+	(void)arg;
+	printf("  %s on %s %s\n", property, dataset, words[d]);
+}
+
+static void print_report(const struct work *w)
+{
+	const struct backup_report *r = &w->report;
+	const char *verb = w->inv->dry_run ? "would be restored" : "restored";
+
+	if (r->slot)
+		printf("opened by slot %s; the keyring and its slots are whole\n", r->slot);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct backup_line *line = &r->lines[i];
+
+		if (line->error.code)
+			output_error(line->dataset, &line->error);
+		printf("%s: %s%s%s\n", line->dataset,
+		       line->error.code ? "its record does NOT open it" : "its record opens it",
+		       line->written ? ", " : "", line->written ? verb : "");
+	}
+}
+
+static json_t *report_json(const struct work *w, unsigned differences)
+{
+	json_t *lines = json_array();
+	json_t *j = json_pack("{s:o, s:i, s:s?, s:s?}", "roots", lines, "differences", (int)differences, "copy",
+			      copy_path(w), "slot", w->report.slot);
+
+	for (size_t i = 0; i < w->report.n; i++) {
+		const struct backup_line *line = &w->report.lines[i];
+		json_t *l = json_pack("{s:s, s:b, s:b}", "dataset", line->dataset, "opens", line->error.code == ERR_OK,
+				      "written", line->written);
+
+		if (line->error.code)
+			json_object_set_new(l, "error", output_error_json(&line->error));
+		json_array_append_new(lines, l);
+	}
+	return j;
+}
+
+static void ignore_difference(void *arg, const char *dataset, const char *property, enum difference d)
+{
+	(void)arg;
+	(void)dataset;
+	(void)property;
+	(void)d;
+}
+
+/* What is tried: the copy when restoring or when one was named, else what the pool has. */
+static enum err prove(struct work *w, bool write, struct err_ctx *e)
+{
+	bool from = invocation_has(w->inv, "from");
+	enum err err = session_ask_recovery(&w->session, w->inv, e);
+	const struct backup_request r = {
+		.copy = write || from ? &w->copy : &w->here,
+		.pool_guid = w->pool_guid,
+		.open = session_open_request(&w->session, w->inv),
+		.write = write,
+		.dry_run = w->inv->dry_run,
+	};
+
+	return err ? err : backup_prove(&r, &w->report, e);
+}
+
+static enum err finish(struct work *w, enum err err, unsigned differences, struct err_ctx *e)
+{
+	if (err && err != ERR_PARTIAL)
+		return err;
+	if (w->inv->json) {
+		enum err printed = output_json(report_json(w, differences), e);
+
+		return printed ? printed : err;
+	}
+	print_report(w);
+	return err;
+}
+
+static enum err run_verify(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	difference_fn tell = inv->json ? ignore_difference : print_difference;
+	struct err_ctx no_copy = { 0 };
+	unsigned differences = 0;
+	enum err err = process_require_root(e, "verifying");
+
+	if (!err)
+		err = begin(w, inv, e);
+	if (!err && !w->keyring)
+		err = err_set(e, ERR_NO_KEYRING, "%s", w->dataset);
+	if (err)
+		return err;
+	enum err copied = load_copy(w, &no_copy);
+	if (copied && invocation_has(inv, "from")) {
+		*e = no_copy;
+		return copied;
+	}
+	if (copied) {
+		output_warning(w->dataset, &no_copy);
+	} else {
+		differences = backup_compare(&w->here, &w->copy, tell, NULL);
+		if (!inv->json)
+			printf("%u differences from the copy %s\n", differences, copy_path(w));
+	}
+	err = finish(w, prove(w, false, e), differences, e);
+	if (!err && differences)
+		err = err_set(e, ERR_FORMAT, "the header of %s differs from its copy", w->dataset);
+	return err_wrap(e, err, "header verify of %s", w->dataset);
+}
+
+static enum err run_restore(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	enum err err = process_require_root(e, "restoring");
+
+	if (!err)
+		err = begin(w, inv, e);
+	if (!err)
+		err = load_copy(w, e);
+	if (!err)
+		err = finish(w, prove(w, true, e), 0, e);
+	if (!err && !inv->json && copy_path(w))
+		printf("%s the header of %s from %s\n", inv->dry_run ? "would restore" : "restored", w->copy.dataset,
+		       copy_path(w));
+	return err_wrap(e, err, "header restore of %s", w->dataset);
+}
+
+#define OPTION_FROM { "from", 0, "FILE", "use this copy instead of the newest one in " HEADER_PATH, false }
+
+static const struct option_spec backup_options[] = {
+	{ "output", 'o', "FILE", "write the copy to FILE (- is standard output) instead of " HEADER_PATH, false },
+	{ 0 },
+};
+
+static const struct option_spec verify_options[] = { OPTION_FROM, OPTION_RECOVERY, OPTION_RECOVERY_FD, OPTION_TRUST,
+						     { 0 } };
+
+const struct verb verb_header_backup = {
+	.name = "header backup",
+	.arguments = "DATASET",
+	.summary = "Copy the keyring of DATASET, its slots and key records to a file",
+	.details = "The copy holds nothing secret; with it and the recovery key the pool opens after its properties\n"
+		   "were lost. Keep one outside of this machine.",
+	.options = backup_options,
+	.changes = true,
+	.min_arguments = 1,
+	.max_arguments = 1,
+	.run = run_backup,
+};
+
+const struct verb verb_header_verify = {
+	.name = "header verify",
+	.arguments = "DATASET",
+	.summary = "Open the keyring of DATASET, prove every key record, and compare with the copy",
+	.details = "Loads nothing. Each proof leaves one line in the pool's history.",
+	.options = verify_options,
+	.lists = true,
+	.min_arguments = 1,
+	.max_arguments = 1,
+	.run = run_verify,
+};
+
+const struct verb verb_header_restore = {
+	.name = "header restore",
+	.arguments = "DATASET",
+	.summary = "Bring the keyring of DATASET, its slots and key records back from a copy",
+	.details = "The copy is opened first, and each of its records proven against ZFS; what does not open is not\n"
+		   "written.",
+	.options = verify_options,
+	.lists = true,
+	.changes = true,
+	.min_arguments = 1,
+	.max_arguments = 1,
+	.run = run_restore,
+};

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/output.h"
+
+/* The chain from the outermost place to what failed, and the codes that came with it. */
+static void print_where(const struct err_ctx *e)
+{
+	for (unsigned i = e->depth; i > 0; i--)
+		fprintf(stderr, "%s%s", e->chain[i - 1], i > 1 ? ": " : "");
+	if (e->sys_errno)
+		fprintf(stderr, " (%s)", strerror(e->sys_errno));
+	if (e->tss)
+		fprintf(stderr, " (TPM code 0x%x)", e->tss);
+	if (e->http)
+		fprintf(stderr, " (HTTP %d)", e->http);
+}
+
+static void print_subject(const char *subject)
+{
+	if (subject)
+		fprintf(stderr, "%s: ", subject);
+}
+
+void output_error(const char *subject, const struct err_ctx *e)
+{
+	const struct err_info *info = err_info(e->code);
+
+	output_progress(NULL);
+	fprintf(stderr, "zseal: ");
+	print_subject(subject);
+	fprintf(stderr, "%s\n", info->sentence);
+	if (e->depth) {
+		fprintf(stderr, "  ");
+		print_where(e);
+		fprintf(stderr, "\n");
+	}
+	if (*info->advice)
+		fprintf(stderr, "  next: %s\n", info->advice);
+}
+
+void output_reason(const char *subject, const struct err_ctx *e)
+{
+	fprintf(stderr, "  ");
+	print_subject(subject);
+	fprintf(stderr, "%s", err_info(e->code)->sentence);
+	if (e->depth)
+		fprintf(stderr, ": ");
+	print_where(e);
+	fprintf(stderr, "\n");
+}
+
+void output_warning(const char *subject, const struct err_ctx *e)
+{
+	output_progress(NULL);
+	fprintf(stderr, "zseal: WARNING: ");
+	print_subject(subject);
+	fprintf(stderr, "%s (", err_info(e->code)->sentence);
+	print_where(e);
+	fprintf(stderr, ")\n  next: %s\n", err_info(e->code)->advice);
+}
+
+void output_progress(const char *what)
+{
+	static bool shown;
+
+	if (!isatty(STDERR_FILENO) || (!what && !shown))
+		return;
+	fprintf(stderr, "\r\033[K%s%s", what ? what : "", what ? " …" : "");
+	fflush(stderr);
+	shown = what != NULL;
+}
+
+json_t *output_error_json(const struct err_ctx *e)
+{
+	const struct err_info *info = err_info(e->code);
+	json_t *where = json_array();
+	json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:s}", "name", info->name, "class", err_class_name(info->class),
+			      "what", info->sentence, "where", where, "advice", info->advice);
+
+	for (unsigned i = e->depth; j && i > 0; i--)
+		json_array_append_new(where, json_string(e->chain[i - 1]));
+	if (j && e->sys_errno)
+		json_object_set_new(j, "errno", json_integer(e->sys_errno));
+	if (j && e->tss)
+		json_object_set_new(j, "tss_rc", json_integer(e->tss));
+	if (j && e->http)
+		json_object_set_new(j, "http_status", json_integer(e->http));
+	return j;
+}
+
+static bool json_printed;
+
+void output_failure(const struct err_ctx *e, bool json)
+{
+	struct err_ctx ignored = { 0 };
+
+	if (!e->depth)
+		return;
+	if (json && !json_printed)
+		(void)!output_json(json_pack("{s:o}", "error", output_error_json(e)), &ignored);
+	else
+		output_error(NULL, e);
+}
+
+enum err output_json(json_t *j, struct err_ctx *e)
+{
+	if (!j)
+		return err_set(e, ERR_NO_MEMORY, "room for the output");
+	json_printed = true;
+	(void)json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	(void)putchar('\n');
+	json_decref(j);
+	return ERR_OK;
+}
+
+enum err output_finish(struct err_ctx *e)
+{
+	output_progress(NULL);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return err_set_errno(e, ERR_OUTPUT, errno, "standard output");
+	return ERR_OK;
+}
+
+void output_date(uint64_t seconds, char ret[static 16])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (!seconds || !gmtime_r(&t, &tm) || strftime(ret, 16, "%Y-%m-%d", &tm) == 0)
+		snprintf(ret, 16, "never");
+}
+
+void output_pcrs(uint32_t pcrs, char ret[static 128])
+{
+	bool several = pcrs & (pcrs - 1);
+	int n = snprintf(ret, 128, pcrs ? several ? "PCRs " : "PCR " : "no PCRs");
+
+	for (unsigned i = 0; i < TPM2_PCRS; i++)
+		if (pcrs >> i & 1)
+			n += snprintf(ret + n, 128 - (size_t)n, "%s%u", ret[n - 1] == ' ' ? "" : ", ", i);
+}

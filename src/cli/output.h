@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How zseal speaks: results to standard output, for people or as JSON; what went wrong to standard error, as what
+ * happened, where and why, and what to do next.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/text.h"
+#include "format/slot-tpm2.h"
+
+/* "zseal: SUBJECT: sentence / where / next". subject may be NULL. */
+void output_error(const char *subject, const struct err_ctx *e);
+
+/* The same in one line, without advice: for a list of several. Indented by two. */
+void output_reason(const char *subject, const struct err_ctx *e);
+
+/*
+ * The end of a verb that failed: output_error(), or, for --json where nothing was printed yet, {"error": …} on standard
+ * output. An error without a chain was told already.
+ */
+void output_failure(const struct err_ctx *e, bool json);
+
+/* A warning in one line and its advice. */
+void output_warning(const char *subject, const struct err_ctx *e);
+
+/* What is being done, on a terminal only, replaced by the next one; NULL clears it. */
+void output_progress(const char *what);
+
+/* An error as a JSON object: name, class, what, where, advice, and the codes that it has. NULL without memory. */
+json_t *output_error_json(const struct err_ctx *e);
+
+/* Prints JSON and frees it. NULL counts as out of memory. Errors: ERR_NO_MEMORY. */
+must_check enum err output_json(json_t *j, struct err_ctx *e);
+
+/* At the end: whether everything could be written. Errors: ERR_OUTPUT. */
+must_check enum err output_finish(struct err_ctx *e);
+
+/* "2026-11-23", or "never" for 0. */
+void output_date(uint64_t seconds, char ret[static 16]);
+
+/* "PCR 7" or "PCRs 0, 7"; "no PCRs". */
+void output_pcrs(uint32_t pcrs, char ret[static 128]);

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* zseal status, zseal slot list: what is there, what would open, and what it is worth. Opens nothing, asks nobody. */
+#include <string.h>
+
+#include "cli/output.h"
+#include "cli/session.h"
+#include "core/health.h"
+
+struct view {
+	struct session session;
+	struct inventory inventory;
+	struct open_request open;
+};
+
+static void view_clear(struct view *v)
+{
+	inventory_clear(&v->inventory);
+	session_clear(&v->session);
+}
+DEFINE_CLEANUP(struct view *, view_clear)
+
+static enum err view_load(struct view *v, const struct invocation *inv, struct err_ctx *e)
+{
+	enum err err = session_begin(&v->session, inv, e);
+
+	if (!err)
+		err = inventory_load(inv->arguments, inv->n_arguments, &v->inventory, e);
+	v->open = session_open_request(&v->session, inv);
+	return err;
+}
+
+static size_t get_health(struct view *v, const struct keyring *k, struct slot_health health[static SLOTS_MAX])
+{
+	for (size_t i = 0; i < k->n_slots; i++)
+		slot_health_get(k, &k->slots[i], &v->open, &health[i]);
+	return k->n_slots;
+}
+
+/* ---- slots ---- */
+
+static const char *slot_state(const struct slot_health *h)
+{
+	static const char *const states[CLASS_MAX] = {
+		[CLASS_OK] = "ready", [CLASS_NOT_MINE] = "not this machine's", [CLASS_UNAVAILABLE] = "unavailable",
+		[CLASS_REFUSED] = "REFUSED", [CLASS_CORRUPT] = "DAMAGED", [CLASS_STATE] = "not understood",
+	};
+	const char *state = states[err_info(h->error.code)->class];
+
+	return h->attended ? "typed by a person" : state ? state : "FAILED";
+}
+
+static void print_slot(const struct slot_health *h)
+{
+	char date[16], pcrs[128] = "";
+
+	output_date(h->tested, date);
+	if (h->has_sealed)
+		output_pcrs(h->sealed.pcrs, pcrs);
+	printf("      %-20s %-9s %s%s%s; tested here: %s\n", h->slot->name, h->slot->state ? "?" : h->slot->slot.type,
+	       slot_state(h), *pcrs ? "; " : "", pcrs, date);
+	if (h->error.code)
+		printf("        %s\n", err_info(h->error.code)->sentence);
+	if (h->has_sealed && h->sealed.handle)
+		printf("        also in the TPM at 0x%08x\n", h->sealed.handle);
+}
+
+static json_t *slot_json(const struct slot_health *h)
+{
+	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "name", h->slot->name, "type",
+			      h->slot->state ? "unknown" : h->slot->slot.type, "state",
+			      h->attended ? "attended" : err_class_name(err_info(h->error.code)->class), "tested",
+			      (json_int_t)h->tested);
+	char uuid[UUID_TEXT_SIZE];
+
+	if (!h->slot->state) {
+		uuid_print(&h->slot->slot.uuid, uuid);
+		json_object_set_new(j, "uuid", json_string(uuid));
+		json_object_set_new(j, "created", json_integer((json_int_t)h->slot->slot.created));
+	}
+	if (h->has_sealed) {
+		json_t *pcrs = json_array();
+
+		for (int i = 0; i < TPM2_PCRS; i++)
+			if (h->sealed.pcrs >> i & 1)
+				json_array_append_new(pcrs, json_integer(i));
+		json_object_set_new(j, "pcrs", pcrs);
+		json_object_set_new(j, "bank", json_string(tpm2_bank_name(h->sealed.bank)));
+		if (h->sealed.handle)
+			json_object_set_new(j, "handle", json_integer(h->sealed.handle));
+	}
+	if (h->error.code)
+		json_object_set_new(j, "error", output_error_json(&h->error));
+	return j;
+}
+
+/* ---- keyrings ---- */
+
+static enum err pin_state(const struct view *v, const struct keyring *k, struct err_ctx *e)
+{
+	if (k->state)
+		return k->state;
+	return pins_check(&v->session.pins, &v->session.config, k->pool_guid, keyring_ring(k), e);
+}
+
+static const char *worth_name(enum worth w)
+{
+	static const char *const names[] = { "closed", "if-unchanged", "open" };
+
+	return names[w];
+}
+
+static void print_worth(const struct slot_health *health, size_t n)
+{
+	const struct stored_slot *weakest;
+	enum worth w = keyring_worth(health, n, &weakest);
+
+	printf("    opens for a thief of the disks: no\n");
+	if (w == WORTH_CLOSED)
+		printf("    opens for a thief of this whole machine: no\n");
+	else if (w == WORTH_UNCHANGED)
+		printf("    opens for a thief of this whole machine: when it boots unchanged (slot %s has no PIN)\n",
+		       weakest->name);
+	else
+		printf("    opens for a thief of this whole machine: YES (slot %s has no PIN and no PCRs)\n",
+		       weakest->name);
+}
+
+static void print_keyring_head(const struct view *v, const struct keyring *k)
+{
+	char uuid[UUID_TEXT_SIZE], fingerprint[FINGERPRINT_TEXT_SIZE], date[16];
+	const struct ring *ring = keyring_ring(k);
+	struct err_ctx e = { 0 };
+
+	printf("  keyring on %s\n", k->dataset);
+	if (k->state) {
+		printf("    DAMAGED: %s\n    next: %s\n", err_info(k->state)->sentence, err_info(k->state)->advice);
+		return;
+	}
+	uuid_print(&ring->uuid, uuid);
+	fingerprint_print(ring->fingerprint, fingerprint);
+	output_date(ring->created, date);
+	printf("    %s, generation %u, made %s\n    fingerprint %s\n", uuid, ring->generation, date, fingerprint);
+	enum err err = pin_state(v, k, &e);
+	printf("    known to this machine: %s\n", err ? err_info(err)->sentence : "yes");
+}
+
+static void print_keyring(struct view *v, const struct keyring *k)
+{
+	struct slot_health health[SLOTS_MAX];
+	size_t n = get_health(v, k, health);
+
+	print_keyring_head(v, k);
+	printf("    slots\n");
+	for (size_t i = 0; i < n; i++)
+		print_slot(&health[i]);
+	print_worth(health, n);
+}
+
+static json_t *keyring_json(struct view *v, const struct keyring *k)
+{
+	struct slot_health health[SLOTS_MAX];
+	const struct stored_slot *weakest;
+	size_t n = get_health(v, k, health);
+	json_t *slots = json_array();
+	json_t *j = json_pack("{s:s, s:s, s:s, s:o}", "dataset", k->dataset, "pool", k->pool, "opens_for_thief_of_machine",
+			      worth_name(keyring_worth(health, n, &weakest)), "slots", slots);
+	char uuid[UUID_TEXT_SIZE], fingerprint[FINGERPRINT_TEXT_SIZE];
+	struct err_ctx e = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(slots, slot_json(&health[i]));
+	json_object_set_new(j, "known", json_boolean(pin_state(v, k, &e) == ERR_OK));
+	if (k->state) {
+		json_object_set_new(j, "error", output_error_json(&k->error));
+		return j;
+	}
+	if (e.code)
+		json_object_set_new(j, "error", output_error_json(&e));
+	uuid_print(&keyring_ring(k)->uuid, uuid);
+	fingerprint_print(keyring_ring(k)->fingerprint, fingerprint);
+	json_object_set_new(j, "uuid", json_string(uuid));
+	json_object_set_new(j, "generation", json_integer(keyring_ring(k)->generation));
+	json_object_set_new(j, "created", json_integer((json_int_t)keyring_ring(k)->created));
+	json_object_set_new(j, "fingerprint", json_string(fingerprint));
+	return j;
+}
+
+/* ---- roots ---- */
+
+static void print_root(const struct root *r)
+{
+	char date[16];
+
+	printf("      %-28s %-8s %s", r->dataset, r->locked ? "LOCKED" : "unlocked", r->encryption);
+	if (!r->state) {
+		output_date(r->records.records[0].created, date);
+		printf(", key %u made %s", r->records.records[0].generation, date);
+	}
+	printf("\n");
+	if (r->state)
+		printf("        %s\n", err_info(r->state)->sentence);
+	if (r->keyring && !str_equal(r->location, "prompt"))
+		printf("        keylocation is '%.64s', not prompt: zfs load-key would look there\n", r->location);
+}
+
+static void print_roots(const struct view *v, const struct keyring *k)
+{
+	for (size_t i = 0; i < v->inventory.n_roots; i++)
+		if (v->inventory.roots[i].keyring == k)
+			print_root(&v->inventory.roots[i]);
+}
+
+static bool has_foreign_roots(const struct inventory *inv)
+{
+	for (size_t i = 0; i < inv->n_roots; i++)
+		if (!inv->roots[i].keyring)
+			return true;
+	return false;
+}
+
+static json_t *root_json(const struct root *r)
+{
+	json_t *j = json_pack("{s:s, s:b, s:s, s:s}", "dataset", r->dataset, "locked", r->locked, "encryption",
+			      r->encryption, "keylocation", r->location);
+
+	json_object_set_new(j, "keyring", r->keyring ? json_string(r->keyring->dataset) : json_null());
+	if (!r->keyring)
+		return j;
+	if (r->state) {
+		json_object_set_new(j, "error", output_error_json(&r->error));
+		return j;
+	}
+	json_object_set_new(j, "key_generation", json_integer(r->records.records[0].generation));
+	json_object_set_new(j, "key_created", json_integer((json_int_t)r->records.records[0].created));
+	return j;
+}
+
+/* ---- the verbs ---- */
+
+static void print_tree(struct view *v)
+{
+	const char *pool = NULL;
+
+	for (size_t i = 0; i < v->inventory.n_keyrings; i++) {
+		struct keyring *k = v->inventory.keyrings[i];
+
+		if (!str_equal(pool, k->pool))
+			printf("pool %s%s\n", k->pool, k->readonly ? " (read-only)" : "");
+		pool = k->pool;
+		print_keyring(v, k);
+		printf("    encryption roots\n");
+		print_roots(v, k);
+	}
+	if (has_foreign_roots(&v->inventory)) {
+		printf("encryption roots without zseal\n");
+		print_roots(v, NULL);
+	}
+	if (v->inventory.n_roots == 0)
+		printf("no encrypted pool is imported\n");
+}
+
+static json_t *tree_json(struct view *v, bool with_roots)
+{
+	json_t *keyrings = json_array(), *roots = json_array();
+
+	for (size_t i = 0; i < v->inventory.n_keyrings; i++)
+		json_array_append_new(keyrings, keyring_json(v, v->inventory.keyrings[i]));
+	for (size_t i = 0; with_roots && i < v->inventory.n_roots; i++)
+		json_array_append_new(roots, root_json(&v->inventory.roots[i]));
+	if (with_roots)
+		return json_pack("{s:o, s:o}", "keyrings", keyrings, "roots", roots);
+	json_decref(roots);
+	return json_pack("{s:o}", "keyrings", keyrings);
+}
+
+static enum err run_status(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(view_clearp) struct view *v = &(struct view){ 0 };
+	enum err err = view_load(v, inv, e);
+
+	if (!err && inv->json)
+		return output_json(tree_json(v, true), e);
+	if (!err)
+		print_tree(v);
+	return err;
+}
+
+static enum err run_slot_list(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(view_clearp) struct view *v = &(struct view){ 0 };
+	enum err err = view_load(v, inv, e);
+
+	if (err)
+		return err;
+	if (inv->json)
+		return output_json(tree_json(v, false), e);
+	for (size_t i = 0; i < v->inventory.n_keyrings; i++) {
+		struct slot_health health[SLOTS_MAX];
+		size_t n = get_health(v, v->inventory.keyrings[i], health);
+
+		printf("keyring on %s\n", v->inventory.keyrings[i]->dataset);
+		for (size_t j = 0; j < n; j++)
+			print_slot(&health[j]);
+	}
+	if (v->inventory.n_keyrings == 0)
+		return err_set(e, ERR_NO_KEYRING, "%s", inv->n_arguments ? inv->arguments[0] : "all imported pools");
+	return ERR_OK;
+}
+
+const struct verb verb_status = {
+	.name = "status",
+	.arguments = "[DATASET…]",
+	.summary = "Show every encryption root, its keyring and slots, and what they are worth",
+	.details = "Reads only, opens nothing and asks nobody: whether a header is whole is known only when it is\n"
+		   "opened (zseal header verify).",
+	.lists = true,
+	.max_arguments = SIZE_MAX,
+	.run = run_status,
+};
+
+const struct verb verb_slot_list = {
+	.name = "slot list",
+	.arguments = "[DATASET…]",
+	.summary = "List the slots of the keyrings at and below each DATASET",
+	.lists = true,
+	.max_arguments = SIZE_MAX,
+	.run = run_slot_list,
+};

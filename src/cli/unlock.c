@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* zseal unlock, zseal lock. */
+#include <limits.h>
+#include <string.h>
+
+#include "cli/output.h"
+#include "cli/session.h"
+#include "core/unlock.h"
+#include "sys/process.h"
+#include "sys/terminal.h"
+
+/* ---- what came of it, for people ---- */
+
+static void print_attempts(const struct keyring_result *kr)
+{
+	for (size_t i = 0; i < kr->opening.n_attempts; i++) {
+		const struct attempt *a = &kr->opening.attempts[i];
+		char subject[NAME_SIZE + 8];
+
+		if (!a->error.code)
+			continue;
+		snprintf(subject, sizeof(subject), "slot %s", a->slot->name);
+		output_reason(subject, &a->error);
+	}
+}
+
+/* What a person should know about a keyring, whether it opened or not: once, before its roots. */
+static void print_keyring(const struct keyring_result *kr)
+{
+	if (!kr->tried)
+		return;
+	if (kr->error.code)
+		output_error(kr->keyring->dataset, &kr->error);
+	if (kr->opening.n_attempts > 1 || !kr->error.code)
+		print_attempts(kr);
+	if (kr->opening.mac)
+		output_warning(kr->keyring->dataset, &kr->opening.mac_error);
+	if (kr->opening.rollback)
+		output_warning(kr->keyring->dataset, &kr->opening.rollback_error);
+}
+
+static const struct keyring_result *result_of(const struct unlock_result *res, const struct root *root)
+{
+	for (size_t i = 0; i < res->n_keyrings; i++)
+		if (root->keyring && res->keyrings[i].keyring == root->keyring)
+			return &res->keyrings[i];
+	return NULL;
+}
+
+static void print_root(const struct unlock_result *res, const struct root_result *rr, const char *done)
+{
+	const struct keyring_result *kr = result_of(res, rr->root);
+
+	switch (rr->outcome) {
+	case OUTCOME_DONE:
+		printf("%s: %s%s%s%s\n", rr->root->dataset, done, rr->slot ? " (slot " : "", rr->slot ? rr->slot : "",
+		       rr->slot ? ")" : "");
+		break;
+	case OUTCOME_ALREADY:
+		printf("%s: already %s\n", rr->root->dataset, done);
+		break;
+	case OUTCOME_WOULD:
+		printf("%s: would be %s\n", rr->root->dataset, done);
+		break;
+	case OUTCOME_FAILED:
+		if (!kr || !kr->error.code)
+			output_error(rr->root->dataset, &rr->error);
+		printf("%s: NOT %s (%s)\n", rr->root->dataset, done, err_info(rr->error.code)->sentence);
+		break;
+	}
+}
+
+/* ---- for programs ---- */
+
+static json_t *attempts_json(const struct keyring_result *kr)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < kr->opening.n_attempts; i++) {
+		const struct attempt *a = &kr->opening.attempts[i];
+		json_t *j = json_pack("{s:s, s:b}", "slot", a->slot->name, "opened", a->error.code == ERR_OK);
+
+		if (a->error.code)
+			json_object_set_new(j, "error", output_error_json(&a->error));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *keyring_json(const struct keyring_result *kr)
+{
+	json_t *j = json_pack("{s:s, s:b, s:o}", "dataset", kr->keyring->dataset, "tried", kr->tried, "attempts",
+			      attempts_json(kr));
+
+	if (kr->error.code)
+		json_object_set_new(j, "error", output_error_json(&kr->error));
+	if (kr->opening.mac)
+		json_object_set_new(j, "warning", output_error_json(&kr->opening.mac_error));
+	else if (kr->opening.rollback)
+		json_object_set_new(j, "warning", output_error_json(&kr->opening.rollback_error));
+	return j;
+}
+
+static json_t *root_json(const struct root_result *rr, const char *done)
+{
+	const char *outcomes[] = { done, "already", "would", "failed" };
+	json_t *j = json_pack("{s:s, s:s}", "dataset", rr->root->dataset, "outcome", outcomes[rr->outcome]);
+
+	if (rr->slot)
+		json_object_set_new(j, "slot", json_string(rr->slot));
+	if (rr->outcome == OUTCOME_FAILED)
+		json_object_set_new(j, "error", output_error_json(&rr->error));
+	return j;
+}
+
+static json_t *result_json(const struct unlock_result *res, const char *done)
+{
+	json_t *roots = json_array(), *keyrings = json_array();
+
+	for (size_t i = 0; i < res->n_roots; i++)
+		json_array_append_new(roots, root_json(&res->roots[i], done));
+	for (size_t i = 0; i < res->n_keyrings; i++)
+		json_array_append_new(keyrings, keyring_json(&res->keyrings[i]));
+	return json_pack("{s:o, s:o}", "roots", roots, "keyrings", keyrings);
+}
+
+static enum err print_result(const struct invocation *inv, const struct unlock_result *res, const char *done,
+			     struct err_ctx *e)
+{
+	output_progress(NULL);
+	if (inv->json)
+		return output_json(result_json(res, done), e);
+	for (size_t i = 0; i < res->n_keyrings; i++)
+		print_keyring(&res->keyrings[i]);
+	for (size_t i = 0; i < res->n_roots; i++)
+		print_root(res, &res->roots[i], done);
+	return ERR_OK;
+}
+
+/* ---- trust ---- */
+
+/* Only where a person sits, and only for a keyring that is unknown: one that changed is never asked away. */
+static bool may_ask_trust(const struct invocation *inv, const struct unlock_result *res)
+{
+	if (inv->json || invocation_has(inv, "trust") || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return false;
+	for (size_t i = 0; i < res->n_keyrings; i++)
+		if (res->keyrings[i].error.code == ERR_PIN_MISSING)
+			return true;
+	return false;
+}
+
+static const struct keyring *first_unknown(const struct unlock_result *res)
+{
+	for (size_t i = 0; i < res->n_keyrings; i++)
+		if (res->keyrings[i].error.code == ERR_PIN_MISSING)
+			return res->keyrings[i].keyring;
+	return NULL;
+}
+
+/* True if the person vouches for k. */
+static bool ask_trust(const struct keyring *k, char fingerprint[static FINGERPRINT_TEXT_SIZE], struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *answer = NULL;
+	char prompt[512];
+
+	fingerprint_print(keyring_ring(k)->fingerprint, fingerprint);
+	snprintf(prompt, sizeof(prompt),
+		 "This machine has never seen the keyring on %s.\nIts fingerprint: %s\n"
+		 "Is that the one on your sheet? Type yes to trust it from now on: ",
+		 k->dataset, fingerprint);
+	return terminal_ask(prompt, true, &answer, e) == ERR_OK && secret_size(answer) == 3 &&
+	       memcmp(secret_data(answer), "yes", 3) == 0;
+}
+
+/* ---- the verbs ---- */
+
+struct work {
+	const struct invocation *inv;
+	struct session session;
+	struct inventory inventory;
+	struct unlock_result result;
+};
+
+static void work_clear(struct work *w)
+{
+	unlock_result_clear(&w->result);
+	inventory_clear(&w->inventory);
+	session_clear(&w->session);
+}
+DEFINE_CLEANUP(struct work *, work_clear)
+
+static enum err begin(struct work *w, const struct invocation *inv, struct err_ctx *e)
+{
+	bool all = invocation_has(inv, "all");
+
+	w->inv = inv;
+	if (all == (inv->n_arguments > 0))
+		return err_set(e, ERR_USAGE, "name datasets, or --all, not both");
+	enum err err = session_begin(&w->session, inv, e);
+	if (!err)
+		err = inventory_load(inv->arguments, inv->n_arguments, &w->inventory, e);
+	return err;
+}
+
+static struct unlock_request request_of(struct work *w)
+{
+	return (struct unlock_request){
+		.inventory = &w->inventory, .open = session_open_request(&w->session, w->inv),
+		.strict = w->inv->n_arguments > 0, .dry_run = w->inv->dry_run,
+	};
+}
+
+/* A typed recovery key and --trust both mean: this is mine. What was opened that way is remembered. */
+static enum err remember_opened(struct work *w, bool trusted, struct err_ctx *e)
+{
+	enum err err = ERR_OK;
+
+	if (!trusted && !w->session.recovery_key)
+		return ERR_OK;
+	for (size_t i = 0; !err && i < w->result.n_keyrings; i++) {
+		const struct keyring_result *kr = &w->result.keyrings[i];
+
+		if (kr->tried && !kr->error.code && !kr->opening.mac &&
+		    !pins_find(&w->session.pins, &keyring_ring(kr->keyring)->uuid, kr->keyring->pool_guid))
+			err = session_remember(kr->keyring, e);
+	}
+	return err;
+}
+
+/* Pools that this machine remembers and that are not here: a failure, not nothing to do. */
+static size_t report_absent(const struct work *w)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->session.pins.n; i++) {
+		const struct pin *pin = &w->session.pins.pins[i];
+		struct err_ctx e = { 0 };
+		bool there = pin->pool_guid == 0;
+
+		for (size_t j = 0; j < w->inventory.pools.n; j++)
+			there = there || w->inventory.pools.all[j].guid == pin->pool_guid;
+		if (there)
+			continue;
+		n++;
+		err_set(&e, ERR_ZFS_NOT_FOUND, "pool %s (guid %llu) is remembered in %s, but not imported", pin->pool,
+			(unsigned long long)pin->pool_guid, PINS_PATH);
+		output_error(pin->pool, &e);
+	}
+	return n;
+}
+
+/* If all failures are of one kind, the exit status tells which; else "partial". */
+static enum err sum_up(const struct unlock_result *res, size_t n_absent, struct err_ctx *e)
+{
+	enum err code = n_absent ? ERR_ZFS_NOT_FOUND : ERR_OK;
+	size_t n_ok = 0;
+
+	for (size_t i = 0; i < res->n_roots; i++) {
+		const struct root_result *rr = &res->roots[i];
+
+		if (rr->outcome != OUTCOME_FAILED)
+			n_ok++;
+		else if (code == ERR_OK || code == rr->error.code)
+			code = rr->error.code;
+		else
+			code = ERR_PARTIAL;
+	}
+	if (code == ERR_OK)
+		return ERR_OK;
+	e->code = n_ok ? ERR_PARTIAL : code;
+	return e->code; /* the reasons were printed: an empty chain says so */
+}
+
+static enum err unlock_once(struct work *w, const char *trust, struct err_ctx *e)
+{
+	struct unlock_request r = request_of(w);
+
+	if (trust)
+		r.open.trust = trust;
+	unlock_result_clear(&w->result);
+	output_progress("opening");
+	enum err err = unlock_roots(&r, &w->result, e);
+	/* cut off half way: what was done until then is told all the same */
+	if (err && w->result.n_roots > 0)
+		(void)!print_result(w->inv, &w->result, "unlocked", NULL);
+	if (!err)
+		err = remember_opened(w, r.open.trust != NULL, e);
+	return err;
+}
+
+static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	char fingerprint[FINGERPRINT_TEXT_SIZE];
+	enum err err = process_require_root(e, "unlocking");
+
+	if (!err)
+		err = begin(w, inv, e);
+	if (!err)
+		err = session_ask_recovery(&w->session, inv, e);
+	if (!err)
+		err = unlock_once(w, NULL, e);
+	if (!err && may_ask_trust(inv, &w->result) && ask_trust(first_unknown(&w->result), fingerprint, e))
+		err = unlock_once(w, fingerprint, e);
+	if (!err)
+		err = print_result(inv, &w->result, "unlocked", e);
+	if (!err)
+		err = sum_up(&w->result, invocation_has(inv, "all") ? report_absent(w) : 0, e);
+	return err;
+}
+
+static enum err run_lock(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	enum err err = process_require_root(e, "locking");
+
+	if (!err)
+		err = begin(w, inv, e);
+	struct unlock_request r = request_of(w);
+	if (!err)
+		err = lock_roots(&r, &w->result, e);
+	if (!err)
+		err = print_result(inv, &w->result, "locked", e);
+	if (!err)
+		err = sum_up(&w->result, 0, e);
+	return err;
+}
+
+static const struct option_spec unlock_options[] = {
+	{ "all", 'a', NULL, "every encryption root with a keyring, in all imported pools", false },
+	OPTION_RECOVERY,
+	OPTION_RECOVERY_FD,
+	OPTION_TRUST,
+	{ 0 },
+};
+
+static const struct option_spec lock_options[] = {
+	{ "all", 'a', NULL, "every encryption root with a keyring, in all imported pools", false },
+	{ 0 },
+};
+
+const struct verb verb_unlock = {
+	.name = "unlock",
+	.arguments = "--all | DATASET…",
+	.summary = "Load the keys of the encryption roots at and below each DATASET",
+	.details = "The slots of each keyring are tried in its order, without asking anybody anything, unless\n"
+		   "--recovery says so. One root that fails stops no other. Already unlocked is success.\n"
+		   "Nothing is mounted: zfs mount -a does that.",
+	.options = unlock_options,
+	.lists = true,
+	.changes = true,
+	.max_arguments = SIZE_MAX,
+	.run = run_unlock,
+};
+
+const struct verb verb_lock = {
+	.name = "lock",
+	.arguments = "--all | DATASET…",
+	.summary = "Unload the keys of the encryption roots at and below each DATASET",
+	.details = "Deepest first. What is mounted or in use stays open and is reported, as is every root\n"
+		   "that zseal could not open again.",
+	.options = lock_options,
+	.lists = true,
+	.changes = true,
+	.max_arguments = SIZE_MAX,
+	.run = run_lock,
+};

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/verb.h"
+
+static const struct option_spec option_json = { "json", 0, NULL, "print JSON", false };
+static const struct option_spec option_dry_run = { "dry-run", 0, NULL, "tell what would be done, and do nothing", false };
+static const struct option_spec common_options[] = {
+	{ "config", 0, "FILE", "read FILE, which only root may write, instead of /etc/zseal/zseal.conf", false },
+	{ "help", 0, NULL, "print this", false },
+	{ 0 },
+};
+
+enum { SPECS_MAX = 32 };
+
+/* All options that a verb takes: its own first. */
+static size_t list_options(const struct verb *v, const struct option_spec *list[static SPECS_MAX])
+{
+	size_t n = 0;
+
+	for (const struct option_spec *o = v->options; o && (o->name || o->letter); o++)
+		list[n++] = o;
+	if (v->lists)
+		list[n++] = &option_json;
+	if (v->changes)
+		list[n++] = &option_dry_run;
+	for (const struct option_spec *o = common_options; o->name; o++)
+		list[n++] = o;
+	return n;
+}
+
+/* ---- parsing ---- */
+
+/* Long options are numbered from here, so that they cannot be taken for a letter. */
+enum { LONG_BASE = 256 };
+
+struct getopt_tables {
+	size_t n;
+	const struct option_spec *specs[SPECS_MAX];
+	struct option longs[SPECS_MAX + 1];
+	char shorts[2 * SPECS_MAX + 3];
+};
+
+static void make_tables(const struct verb *v, struct getopt_tables *t)
+{
+	char *s = t->shorts;
+	size_t n_longs = 0;
+
+	memset(t, 0, sizeof(*t));
+	t->n = list_options(v, t->specs);
+	if (v->options_first)
+		*s++ = '+';
+	*s++ = ':'; /* a missing argument is told apart from an unknown option */
+	for (size_t i = 0; i < t->n; i++) {
+		const struct option_spec *o = t->specs[i];
+
+		if (o->name)
+			t->longs[n_longs++] = (struct option){
+				o->name, o->argument ? required_argument : no_argument, NULL, (int)(LONG_BASE + i),
+			};
+		if (o->letter)
+			*s++ = o->letter;
+		if (o->letter && o->argument)
+			*s++ = ':';
+	}
+	*s = '\0';
+}
+
+static const struct option_spec *find_spec(const struct getopt_tables *t, int c)
+{
+	if (c >= LONG_BASE)
+		return t->specs[c - LONG_BASE];
+	for (size_t i = 0; i < t->n; i++)
+		if (t->specs[i]->letter == c)
+			return t->specs[i];
+	return NULL;
+}
+
+static enum err take_option(struct invocation *inv, const struct option_spec *o, const char *value, struct err_ctx *e)
+{
+	if (str_equal(o->name, "json"))
+		inv->json = true;
+	else if (str_equal(o->name, "dry-run"))
+		inv->dry_run = true;
+	else if (str_equal(o->name, "help"))
+		inv->help = true;
+	else if (str_equal(o->name, "config"))
+		inv->config = value;
+	else if (inv->n_options == INVOCATION_OPTIONS_MAX)
+		return err_set(e, ERR_USAGE, "more than %d options", INVOCATION_OPTIONS_MAX);
+	else
+		inv->options[inv->n_options++] = (struct given_option){ o, value };
+	return ERR_OK;
+}
+
+static enum err check_arguments(const struct invocation *inv, struct err_ctx *e)
+{
+	const struct verb *v = inv->verb;
+
+	if (inv->help)
+		return ERR_OK;
+	if (inv->n_arguments < v->min_arguments)
+		return err_set(e, ERR_USAGE, "zseal %s needs %s", v->name, v->arguments);
+	if (inv->n_arguments > v->max_arguments)
+		return err_set(e, ERR_USAGE, "zseal %s does not take '%.64s'", v->name,
+			       inv->arguments[v->max_arguments]);
+	return ERR_OK;
+}
+
+enum err invocation_parse(const struct verb *verb, int argc, char **argv, struct invocation *ret, struct err_ctx *e)
+{
+	struct invocation inv = { .verb = verb };
+	struct getopt_tables t;
+	enum err err = ERR_OK;
+	int c;
+
+	make_tables(verb, &t);
+	opterr = 0;
+	optind = 1;
+	while (!err && (c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
+		const struct option_spec *o = c == ':' || c == '?' ? NULL : find_spec(&t, c);
+
+		if (c == ':')
+			err = err_set(e, ERR_USAGE, "%.64s needs an argument", argv[optind - 1]);
+		else if (!o)
+			err = err_set(e, ERR_USAGE, "zseal %s has no option %.64s", verb->name, argv[optind - 1]);
+		else
+			err = take_option(&inv, o, optarg, e);
+	}
+	if (err)
+		return err;
+	inv.n_arguments = (size_t)(argc - optind);
+	inv.arguments = (const char *const *)argv + optind;
+	err = check_arguments(&inv, e);
+	if (!err)
+		*ret = inv;
+	return err;
+}
+
+bool invocation_has(const struct invocation *inv, const char *name)
+{
+	for (size_t i = 0; i < inv->n_options; i++)
+		if (str_equal(inv->options[i].spec->name, name))
+			return true;
+	return false;
+}
+
+const char *invocation_value(const struct invocation *inv, const char *name)
+{
+	const char *value = NULL;
+
+	for (size_t i = 0; i < inv->n_options; i++)
+		if (str_equal(inv->options[i].spec->name, name))
+			value = inv->options[i].value;
+	return value;
+}
+
+enum err invocation_number(const struct invocation *inv, const char *name, unsigned long max, long fallback, long *ret,
+			   struct err_ctx *e)
+{
+	const char *text = invocation_value(inv, name);
+	char *end = NULL;
+
+	if (!text) {
+		*ret = fallback;
+		return ERR_OK;
+	}
+	errno = 0;
+	unsigned long n = strtoul(text, &end, 0);
+	if (errno || end == text || *end || *text == '-' || n > max || n > LONG_MAX)
+		return err_set(e, ERR_USAGE, "--%s takes a number up to %lu, not '%.32s'", name, max, text);
+	*ret = (long)n;
+	return ERR_OK;
+}
+
+/* ---- help ---- */
+
+static void print_option(const struct option_spec *o)
+{
+	char left[64];
+	const char *space = o->argument ? " " : "", *argument = o->argument ? o->argument : "";
+
+	if (o->name && o->letter)
+		snprintf(left, sizeof(left), "-%c, --%s%s%s", o->letter, o->name, space, argument);
+	else if (o->name)
+		snprintf(left, sizeof(left), "    --%s%s%s", o->name, space, argument);
+	else
+		snprintf(left, sizeof(left), "-%c%s%s", o->letter, space, argument);
+	printf("  %-28s %s\n", left, o->help);
+}
+
+void verb_print_help(const struct verb *v)
+{
+	const struct option_spec *list[SPECS_MAX];
+	size_t n = list_options(v, list);
+
+	printf("usage: zseal %s [OPTION…]%s%s\n\n%s.\n", v->name, *v->arguments ? " " : "", v->arguments, v->summary);
+	if (v->details)
+		printf("\n%s\n", v->details);
+	printf("\n");
+	for (size_t i = 0; i < n; i++)
+		print_option(list[i]);
+}

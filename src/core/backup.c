@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include <time.h>
+
+#include "core/backup.h"
+#include "event/event.h"
+#include "sys/process.h"
+
+/* ---- out of the pool ---- */
+
+static enum err copy_slots(const struct keyring *k, struct header_copy *c, struct err_ctx *e)
+{
+	enum err err = ERR_OK;
+
+	c->slots = calloc(k->n_slots + 1, sizeof(*c->slots));
+	if (!c->slots)
+		return err_set(e, ERR_NO_MEMORY, "room for a copy");
+	for (; !err && c->n_slots < k->n_slots; c->n_slots++) {
+		err = str_copy(k->slots[c->n_slots].name, &c->slots[c->n_slots].name, e);
+		if (!err)
+			err = str_copy(k->slots[c->n_slots].value, &c->slots[c->n_slots].value, e);
+	}
+	return err;
+}
+
+static enum err copy_records(const struct inventory *inv, const struct keyring *k, struct header_copy *c,
+			     struct err_ctx *e)
+{
+	enum err err = ERR_OK;
+
+	c->records = calloc(inv->n_roots + 1, sizeof(*c->records));
+	if (!c->records)
+		return err_set(e, ERR_NO_MEMORY, "room for a copy");
+	for (size_t i = 0; !err && i < inv->n_roots; i++) {
+		const struct root *root = &inv->roots[i];
+		struct header_copy_value *record = &c->records[c->n_records];
+
+		if (root->keyring != k || !root->value || root->misplaced)
+			continue;
+		c->n_records++;
+		err = str_copy(root->dataset, &record->name, e);
+		if (!err)
+			err = str_copy(root->value, &record->value, e);
+	}
+	return err;
+}
+
+enum err backup_collect(const struct inventory *inv, const struct keyring *k, struct header_copy *ret,
+			struct err_ctx *e)
+{
+	struct header_copy c = { .pool_guid = k->pool_guid, .saved = (uint64_t)time(NULL) };
+	enum err err = str_copy(k->pool, &c.pool, e);
+
+	if (!err)
+		err = str_copy(k->dataset, &c.dataset, e);
+	if (!err)
+		err = str_copy(k->value, &c.keyring, e);
+	if (!err)
+		err = copy_slots(k, &c, e);
+	if (!err)
+		err = copy_records(inv, k, &c, e);
+	if (err)
+		header_copy_clear(&c);
+	else
+		*ret = c;
+	return err;
+}
+
+enum err backup_keyring(const struct header_copy *copy, struct keyring **ret, struct err_ctx *e)
+{
+	_cleanup_(keyring_freep) struct keyring *k = NULL;
+	enum err err = keyring_new(copy->dataset, copy->keyring, &k, e);
+
+	for (size_t i = 0; !err && i < copy->n_slots; i++)
+		err = keyring_add_slot(k, copy->slots[i].name, copy->slots[i].value, e);
+	if (err)
+		return err;
+	k->pool = copy->pool;
+	k->pool_guid = copy->pool_guid;
+	*ret = TAKE(k);
+	return ERR_OK;
+}
+
+/* ---- comparing ---- */
+
+static const char *slot_value(const struct header_copy *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_slots; i++)
+		if (str_equal(c->slots[i].name, name))
+			return c->slots[i].value;
+	return NULL;
+}
+
+static const char *record_value(const struct header_copy *c, const char *dataset)
+{
+	for (size_t i = 0; i < c->n_records; i++)
+		if (str_equal(c->records[i].name, dataset))
+			return c->records[i].value;
+	return NULL;
+}
+
+struct comparison {
+	difference_fn tell;
+	void *arg;
+	unsigned n;
+};
+
+static void compare(struct comparison *cmp, const char *dataset, const char *property, const char *here,
+		    const char *copy)
+{
+	enum difference d = !here && copy ? DIFFERENCE_MISSING : here && !copy ? DIFFERENCE_EXTRA : DIFFERENCE_CHANGED;
+
+	if (str_equal(here, copy) || (!here && !copy))
+		return;
+	cmp->n++;
+	cmp->tell(cmp->arg, dataset, property, d);
+}
+
+unsigned backup_compare(const struct header_copy *here, const struct header_copy *copy, difference_fn tell, void *arg)
+{
+	struct comparison cmp = { .tell = tell, .arg = arg };
+	char property[sizeof(PROPERTY_SLOT_PREFIX) + NAME_SIZE];
+
+	compare(&cmp, copy->dataset, PROPERTY_KEYRING, here->keyring, copy->keyring);
+	for (size_t i = 0; i < copy->n_slots; i++) {
+		snprintf(property, sizeof(property), PROPERTY_SLOT_PREFIX "%s", copy->slots[i].name);
+		compare(&cmp, copy->dataset, property, slot_value(here, copy->slots[i].name), copy->slots[i].value);
+	}
+	for (size_t i = 0; i < here->n_slots; i++) {
+		snprintf(property, sizeof(property), PROPERTY_SLOT_PREFIX "%s", here->slots[i].name);
+		if (!slot_value(copy, here->slots[i].name))
+			compare(&cmp, copy->dataset, property, here->slots[i].value, NULL);
+	}
+	for (size_t i = 0; i < copy->n_records; i++)
+		compare(&cmp, copy->records[i].name, PROPERTY_KEY, record_value(here, copy->records[i].name),
+			copy->records[i].value);
+	for (size_t i = 0; i < here->n_records; i++)
+		if (!record_value(copy, here->records[i].name))
+			compare(&cmp, here->records[i].name, PROPERTY_KEY, here->records[i].value, NULL);
+	return cmp.n;
+}
+
+/* ---- proving, and back into the pool ---- */
+
+void backup_report_clear(struct backup_report *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		free(r->lines[i].dataset);
+	free(r->lines);
+	*r = (struct backup_report){ 0 };
+}
+
+struct restoring {
+	const struct backup_request *request;
+	const struct keyring *keyring;
+	const struct opening *opening;
+	struct zfs *zfs;
+	struct backup_report *report;
+};
+
+static enum err prove(void *arg, const struct root *root, const struct secret *key, struct err_ctx *e)
+{
+	return zfs_prove_key(arg, root->dataset, key, e);
+}
+
+/* The local value of one property of one dataset as it is now; *ret is the caller's, NULL if there is none. */
+static enum err read_local(const char *dataset, const char *property, char **ret, struct err_ctx *e)
+{
+	_cleanup_(zfs_properties_clearp) struct zfs_properties *all = &(struct zfs_properties){ 0 };
+	const struct zfs_query q = {
+		.datasets = &dataset, .n_datasets = 1, .properties = property, .deadline = deadline_in(60000),
+	};
+	enum err err = zfs_get(&q, all, e);
+
+	if (!err && all->n == 1 && str_equal(all->all[0].source, "local"))
+		err = str_copy(all->all[0].value, ret, e);
+	return err;
+}
+
+static enum err write_record(struct restoring *s, const struct header_copy_value *record, struct backup_line *line,
+			     struct err_ctx *e)
+{
+	_cleanup_free_ char *now = NULL;
+	const struct zfs_change change = { PROPERTY_KEY, record->value };
+	enum err err = read_local(record->name, PROPERTY_KEY, &now, e);
+
+	if (err || str_equal(now, record->value))
+		return err;
+	line->written = true;
+	if (s->request->dry_run)
+		return ERR_OK;
+	const struct zfs_write write = {
+		.dataset = record->name, .expect_name = PROPERTY_KEY, .expect_value = now,
+		.changes = &change, .n_changes = 1,
+	};
+	return zfs_write_properties(s->zfs, &write, e);
+}
+
+static enum err restore_record(struct restoring *s, const struct header_copy_value *record, struct backup_line *line)
+{
+	struct root root = { .dataset = record->name, .keyring = (struct keyring *)s->keyring };
+	struct err_ctx *e = &line->error;
+	enum err err = records_parse(record->value, &root.records, e);
+
+	if (!err)
+		err = root_with_key(&root, s->opening, prove, s->zfs, e);
+	if (!err && s->request->write)
+		err = write_record(s, record, line, e);
+	if (!err)
+		err_clear(e);
+	return err;
+}
+
+static enum err restore_records(struct restoring *s, struct err_ctx *e)
+{
+	const struct header_copy *copy = s->request->copy;
+	struct backup_report *report = s->report;
+	enum err err = ERR_OK;
+
+	report->lines = calloc(copy->n_records + 1, sizeof(*report->lines));
+	if (!report->lines)
+		return err_set(e, ERR_NO_MEMORY, "room for a report");
+	for (size_t i = 0; !err && i < copy->n_records; i++) {
+		struct backup_line *line = &report->lines[report->n++];
+
+		err = process_interrupted(e);
+		if (!err)
+			err = str_copy(copy->records[i].name, &line->dataset, e);
+		if (!err && restore_record(s, &copy->records[i], line))
+			report->n_failed++;
+	}
+	return err;
+}
+
+/* Every slot of the copy is set, and those that the copy does not know are removed: the MAC covers them all. */
+static enum err list_changes(const struct header_copy *copy, const struct zfs_properties *now,
+			     struct zfs_change **ret_changes, size_t *ret_n, char **ret_names, struct err_ctx *e)
+{
+	const size_t size = sizeof(PROPERTY_SLOT_PREFIX) + NAME_SIZE, prefix = strlen(PROPERTY_SLOT_PREFIX);
+	struct zfs_change *changes = calloc(1 + copy->n_slots + now->n, sizeof(*changes));
+	char *names = calloc(copy->n_slots + 1, size);
+	size_t n = 0;
+
+	if (!changes || !names) {
+		free(changes);
+		free(names);
+		return err_set(e, ERR_NO_MEMORY, "room for the changes");
+	}
+	changes[n++] = (struct zfs_change){ PROPERTY_KEYRING, copy->keyring };
+	for (size_t i = 0; i < copy->n_slots; i++) {
+		snprintf(names + i * size, size, PROPERTY_SLOT_PREFIX "%s", copy->slots[i].name);
+		changes[n++] = (struct zfs_change){ names + i * size, copy->slots[i].value };
+	}
+	for (size_t i = 0; i < now->n; i++)
+		if (strncmp(now->all[i].name, PROPERTY_SLOT_PREFIX, prefix) == 0 &&
+		    str_equal(now->all[i].source, "local") && !slot_value(copy, now->all[i].name + prefix))
+			changes[n++] = (struct zfs_change){ now->all[i].name, NULL };
+	*ret_changes = changes;
+	*ret_n = n;
+	*ret_names = names;
+	return ERR_OK;
+}
+
+static enum err write_keyring(struct restoring *s, struct err_ctx *e)
+{
+	_cleanup_(zfs_properties_clearp) struct zfs_properties *all = &(struct zfs_properties){ 0 };
+	const struct header_copy *copy = s->request->copy;
+	const char *dataset = copy->dataset;
+	const struct zfs_query q = {
+		.datasets = &dataset, .n_datasets = 1, .properties = PROPERTY_SLOT_PREFIX "*",
+		.deadline = deadline_in(60000),
+	};
+	_cleanup_free_ struct zfs_change *changes = NULL;
+	_cleanup_free_ char *names = NULL, *now = NULL;
+	size_t n = 0;
+	enum err err = zfs_get(&q, all, e);
+
+	if (!err)
+		err = read_local(dataset, PROPERTY_KEYRING, &now, e);
+	if (!err)
+		err = list_changes(copy, all, &changes, &n, &names, e);
+	const struct zfs_write write = {
+		.dataset = dataset, .expect_name = PROPERTY_KEYRING, .expect_value = now,
+		.changes = changes, .n_changes = n,
+	};
+	if (!err && !s->request->dry_run)
+		err = zfs_write_properties(s->zfs, &write, e);
+	if (!err && !s->request->dry_run)
+		event_emit(&(struct event){ .id = EVENT_HEADER_RESTORED, .dataset = dataset,
+					    .keyring = &keyring_ring(s->keyring)->uuid,
+					    .generation = keyring_ring(s->keyring)->generation });
+	return err;
+}
+
+static enum err prove_all(struct restoring *s, struct err_ctx *e)
+{
+	enum err err = s->opening->mac;
+
+	if (err)
+		*e = s->opening->mac_error;
+	if (!err)
+		err = zfs_open(&s->zfs, e);
+	if (!err)
+		err = restore_records(s, e);
+	if (!err && s->request->write && s->report->n_failed < s->report->n)
+		err = write_keyring(s, e);
+	if (!err && s->report->n_failed > 0)
+		err = err_set(e, ERR_PARTIAL, "%zu of %zu records", s->report->n_failed, s->report->n);
+	return err;
+}
+
+enum err backup_prove(const struct backup_request *r, struct backup_report *ret, struct err_ctx *e)
+{
+	_cleanup_(keyring_freep) struct keyring *k = NULL;
+	_cleanup_(opening_clearp) struct opening *o = &(struct opening){ 0 };
+	struct restoring s = { .request = r, .opening = o, .report = ret };
+	enum err err = backup_keyring(r->copy, &k, e);
+
+	if (err)
+		return err;
+	/* the copy is opened as the pool's keyring: what this machine remembers of that one must hold for it too */
+	k->pool_guid = r->pool_guid;
+	s.keyring = k;
+	err = keyring_open(k, &r->open, o, e);
+	if (!err) {
+		ret->slot = o->slot->name;
+		err = prove_all(&s, e);
+	}
+	zfs_close(s.zfs);
+	return err;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/config.h"
+#include "sys/file.h"
+#include "tpm2/tpm2.h"
+
+enum { CONFIG_SIZE_MAX = 64 << 10, TIMEOUT_MAX_S = 3600 };
+
+/* Each setter takes the value and says false if it is none for its key. */
+static bool set_text(char *out, size_t size, const char *value)
+{
+	int n = snprintf(out, size, "%s", value);
+
+	return n > 0 && (size_t)n < size;
+}
+
+static bool set_tcti(struct config *c, const char *value)
+{
+	return set_text(c->tcti, sizeof(c->tcti), value);
+}
+
+static bool set_order(struct config *c, const char *value)
+{
+	_cleanup_free_ char *copy = strdup(value);
+	char *rest = NULL;
+
+	c->n_order = 0;
+	for (char *word = copy ? strtok_r(copy, ", ", &rest) : NULL; word; word = strtok_r(NULL, ", ", &rest)) {
+		if (c->n_order == SLOTS_MAX || !name_is_valid(word))
+			return false;
+		(void)set_text(c->order[c->n_order++], NAME_SIZE, word);
+	}
+	return c->n_order > 0;
+}
+
+static bool set_slot_timeout(struct config *c, const char *value)
+{
+	char *end;
+	unsigned long s = strtoul(value, &end, 10);
+
+	if (*end || end == value || *value == '-' || s == 0 || s > TIMEOUT_MAX_S)
+		return false;
+	c->slot_timeout_ms = s * 1000;
+	return true;
+}
+
+static bool set_first_use(struct config *c, const char *value)
+{
+	c->first_use = str_equal(value, "yes");
+	return c->first_use || str_equal(value, "no");
+}
+
+static bool set_fingerprint(struct config *c, const char *value)
+{
+	if (c->n_trusted == TRUSTED_MAX || !fingerprint_text_is_valid(value))
+		return false;
+	return set_text(c->trusted[c->n_trusted++], FINGERPRINT_TEXT_SIZE, value);
+}
+
+static const struct {
+	const char *section, *key;
+	bool (*set)(struct config *c, const char *value);
+	const char *expected;
+} keys[] = {
+	{ "tpm2", "tcti", set_tcti, "a TCTI with its address, such as " TPM2_TCTI_DEFAULT },
+	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
+	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
+	{ "trust", "first-use", set_first_use, "yes or no" },
+	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
+};
+
+struct reading {
+	const char *path;
+	struct config *config;
+	struct err_ctx *e;
+	enum err err;
+};
+
+/* inih's callback: 1 goes on. inih counts lines itself and gives the number only to this callback when built so. */
+static int take_line(void *arg, const char *section, const char *name, const char *value)
+{
+	struct reading *r = arg;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (!str_equal(section, keys[i].section) || !str_equal(name, keys[i].key))
+			continue;
+		if (keys[i].set(r->config, value))
+			return 1;
+		r->err = err_set(r->e, ERR_CONFIG, "%s: [%s] %s: expected %s", r->path, section, name,
+				 keys[i].expected);
+		return 0;
+	}
+	r->err = err_set(r->e, ERR_CONFIG, "%s: [%.40s] has no setting named %.40s", r->path, section, name);
+	return 0;
+}
+
+enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
+{
+	struct config c = { .tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000 };
+	struct reading r = { .path = path ? path : CONFIG_PATH, .config = &c, .e = e };
+	_cleanup_free_ char *text = NULL;
+	struct err_ctx missing = { 0 };
+	enum err err = file_read_trusted(r.path, CONFIG_SIZE_MAX, &text, &missing);
+
+	if (err && !path && missing.sys_errno == ENOENT) {
+		*ret = c;
+		return ERR_OK;
+	}
+	if (err) {
+		if (e)
+			*e = missing;
+		return err;
+	}
+	int line = ini_parse_string(text, take_line, &r);
+	if (r.err)
+		return err_wrap(e, r.err, "line %d", line);
+	if (line)
+		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", r.path, line);
+	*ret = c;
+	return ERR_OK;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /etc/zseal/zseal.conf: what this machine allows. Everything that names an address, a device or a trust comes from
+ * here and never from a pool or the environment (design, section 3).
+ *
+ * Refuses: a file that others than root could have written, unknown sections and keys, values out of bounds.
+ */
+#pragma once
+
+#include "base/text.h"
+#include "format/header.h"
+
+#define CONFIG_PATH "/etc/zseal/zseal.conf"
+
+enum { TRUSTED_MAX = 64, TCTI_SIZE = 256 };
+
+struct config {
+	char tcti[TCTI_SIZE];        /* [tpm2] tcti; default device:/dev/tpmrm0 */
+	unsigned n_order;            /* [unlock] order: slot names or types; empty: the keyring's own order */
+	char order[SLOTS_MAX][NAME_SIZE];
+	uint64_t slot_timeout_ms;    /* [unlock] slot-timeout, seconds; default 20 s */
+	bool first_use;              /* [trust] first-use = yes: a keyring that was never seen is trusted */
+	unsigned n_trusted;          /* [trust] fingerprint, may be repeated */
+	char trusted[TRUSTED_MAX][FINGERPRINT_TEXT_SIZE];
+};
+
+/*
+ * Reads path; NULL is CONFIG_PATH, which may be missing (then all is default).
+ * Errors: ERR_CONFIG (file and line), ERR_CONFIG_UNSAFE, ERR_IO.
+ */
+must_check enum err config_load(const char *path, struct config *ret, struct err_ctx *e);

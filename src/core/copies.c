@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#include "core/copies.h"
+#include "sys/file.h"
+
+static void dir_close(DIR *d)
+{
+	if (d)
+		closedir(d);
+}
+DEFINE_CLEANUP(DIR *, dir_close)
+
+/* Where a copy goes: by the keyring's UUID and newest generation, as its own text says. */
+static enum err path_of(const struct header_copy *copy, char **ret_folder, char **ret_path, struct err_ctx *e)
+{
+	_cleanup_free_ char *folder = NULL;
+	struct keyring_property property;
+	char uuid[UUID_TEXT_SIZE];
+	enum err err = keyring_property_parse(copy->keyring, &property, e);
+
+	if (err)
+		return err;
+	uuid_print(&property.rings[0].ring.uuid, uuid);
+	err = str_format(&folder, e, "%s/%s", HEADER_PATH, uuid);
+	if (!err)
+		err = str_format(ret_path, e, "%s/%u", folder, property.rings[0].ring.generation);
+	if (!err)
+		*ret_folder = TAKE(folder);
+	return err;
+}
+
+enum err header_copy_save(const struct header_copy *copy, char **ret_path, struct err_ctx *e)
+{
+	_cleanup_free_ char *text = NULL, *folder = NULL, *path = NULL;
+	enum err err = path_of(copy, &folder, &path, e);
+
+	if (!err)
+		err = header_copy_print(copy, &text, e);
+	if (!err)
+		err = file_make_folder(folder, 0700, e);
+	if (!err)
+		err = file_write(path, text, 0600, e);
+	if (!err && ret_path)
+		*ret_path = TAKE(path);
+	return err_wrap(e, err, "keeping a copy of the header");
+}
+
+enum err header_copy_discard(const struct header_copy *copy, struct err_ctx *e)
+{
+	_cleanup_free_ char *folder = NULL, *path = NULL;
+	enum err err = path_of(copy, &folder, &path, e);
+
+	if (!err)
+		err = file_remove(path, e);
+	if (!err)
+		(void)rmdir(folder);
+	return err;
+}
+
+enum err header_copy_load(const char *path, struct header_copy *ret, struct err_ctx *e)
+{
+	_cleanup_free_ char *text = NULL;
+	struct err_ctx own = { 0 };
+	enum err err = file_read(path, HEADER_COPY_MAX, &text, &own);
+
+	if (err && own.sys_errno == ENOENT)
+		return err_set_errno(e, ERR_NO_COPY, ENOENT, "%s", path);
+	if (!err)
+		err = header_copy_parse(text, ret, &own);
+	if (err && e)
+		*e = own;
+	return err_wrap(e, err, "%s", path);
+}
+
+/* True if dataset is folder or lies below it. */
+static bool is_below(const char *dataset, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(dataset, folder, n) == 0 && (dataset[n] == '\0' || dataset[n] == '/');
+}
+
+/* A copy written just before its pool was made has no GUID yet: then the names decide. */
+static bool fits(const struct header_copy *copy, uint64_t pool_guid, const char *dataset)
+{
+	return (copy->pool_guid == pool_guid || copy->pool_guid == 0) && is_below(dataset, copy->dataset);
+}
+
+struct search {
+	uint64_t pool_guid;
+	const char *dataset;
+	struct header_copy best;
+	char *best_path;
+};
+
+/* Files that are no copies are passed over: they are an administrator's business. */
+static enum err consider(struct search *s, const char *folder, const char *name, struct err_ctx *e)
+{
+	_cleanup_(header_copy_clearp) struct header_copy *copy = &(struct header_copy){ 0 };
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "%s/%s", folder, name);
+
+	if (err)
+		return err;
+	if (header_copy_load(path, copy, NULL) != ERR_OK || !fits(copy, s->pool_guid, s->dataset))
+		return ERR_OK;
+	if (s->best_path && copy->saved <= s->best.saved)
+		return ERR_OK;
+	header_copy_clear(&s->best);
+	free(s->best_path);
+	s->best = *copy;
+	s->best_path = TAKE(path);
+	*copy = (struct header_copy){ 0 };
+	return ERR_OK;
+}
+
+/* Calls visit() for each entry of a folder that is not hidden; a missing folder has none. */
+static enum err for_each(const char *folder, struct search *s,
+			 enum err (*visit)(struct search *, const char *, const char *, struct err_ctx *),
+			 struct err_ctx *e)
+{
+	_cleanup_(dir_closep) DIR *d = opendir(folder);
+	enum err err = ERR_OK;
+
+	if (!d)
+		return errno == ENOENT || errno == ENOTDIR ? ERR_OK : err_set_errno(e, ERR_IO, errno, "%s", folder);
+	for (struct dirent *entry; !err && (entry = readdir(d));)
+		if (entry->d_name[0] != '.')
+			err = visit(s, folder, entry->d_name, e);
+	return err;
+}
+
+static enum err consider_keyring(struct search *s, const char *folder, const char *name, struct err_ctx *e)
+{
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "%s/%s", folder, name);
+
+	return err ? err : for_each(path, s, consider, e);
+}
+
+enum err header_copy_find(uint64_t pool_guid, const char *dataset, struct header_copy *ret, char **ret_path,
+			  struct err_ctx *e)
+{
+	struct search s = { .pool_guid = pool_guid, .dataset = dataset };
+	enum err err = for_each(HEADER_PATH, &s, consider_keyring, e);
+
+	if (!err && !s.best_path)
+		err = err_set(e, ERR_NO_COPY, "no copy for %s in %s", dataset, HEADER_PATH);
+	if (err) {
+		header_copy_clear(&s.best);
+		free(s.best_path);
+		return err;
+	}
+	*ret = s.best;
+	*ret_path = s.best_path;
+	return ERR_OK;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies of headers in /var/lib/zseal/header/UUID/GENERATION: a property is one `zfs inherit` away from being lost.
+ */
+#pragma once
+
+#include "format/header.h"
+
+#define HEADER_PATH "/var/lib/zseal/header"
+
+/* Writes a header's copy to HEADER_PATH/UUID/GENERATION; *ret_path, if wanted, is the caller's. */
+must_check enum err header_copy_save(const struct header_copy *copy, char **ret_path, struct err_ctx *e);
+/* Removes it again, for a pool that was not made in the end. */
+must_check enum err header_copy_discard(const struct header_copy *copy, struct err_ctx *e);
+/* Reads a copy. Errors: ERR_NO_COPY, ERR_FORMAT, ERR_IO. */
+must_check enum err header_copy_load(const char *path, struct header_copy *ret, struct err_ctx *e);
+/*
+ * The newest copy kept on this machine of a pool's keyring on dataset (or a folder above it).
+ * *ret_path is the caller's. Errors: ERR_NO_COPY, ERR_IO.
+ */
+must_check enum err header_copy_find(uint64_t pool_guid, const char *dataset, struct header_copy *ret, char **ret_path,
+				     struct err_ctx *e);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "core/keyring.h"
+
+enum err keyring_new(const char *dataset, const char *value, struct keyring **ret, struct err_ctx *e)
+{
+	struct keyring *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return err_set(e, ERR_NO_MEMORY, "room for a keyring");
+	k->dataset = dataset;
+	k->value = value;
+	k->state = keyring_property_parse(value, &k->property, &k->error);
+	*ret = k;
+	return ERR_OK;
+}
+
+enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e)
+{
+	if (!name_is_valid(name) || k->n_slots == SLOTS_MAX)
+		return ERR_OK;
+	struct stored_slot *s = &k->slots[k->n_slots++];
+	s->value = value;
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	s->state = slot_parse(name, value, &s->slot, &s->error);
+	if (s->state == ERR_NO_MEMORY)
+		return err_set(e, ERR_NO_MEMORY, "room for slot %s", name);
+	if (!s->state && !k->state && !uuid_equal(&s->slot.keyring, &keyring_ring(k)->uuid))
+		s->state = err_set(&s->error, ERR_FORMAT, "slot %s belongs to another keyring", name);
+	return ERR_OK;
+}
+
+void keyring_free(struct keyring *k)
+{
+	if (!k)
+		return;
+	for (size_t i = 0; i < k->n_slots; i++)
+		slot_clear(&k->slots[i].slot);
+	free(k);
+}
+
+const struct ring *keyring_ring(const struct keyring *k)
+{
+	return &k->property.rings[0].ring;
+}
+
+enum err keyring_raw_slots(const struct keyring *k, struct raw_slot **ret, struct err_ctx *e)
+{
+	struct raw_slot *raw = calloc(k->n_slots + 1, sizeof(*raw));
+
+	if (!raw)
+		return err_set(e, ERR_NO_MEMORY, "room for the slots");
+	for (size_t i = 0; i < k->n_slots; i++)
+		raw[i] = (struct raw_slot){ .name = k->slots[i].name, .value = k->slots[i].value };
+	*ret = raw;
+	return ERR_OK;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One keyring as it is stored, in a pool or in a copy: its property and its slots, understood as far as they can be.
+ * Keeps what is damaged together with why; believes nothing (core/opening.h does that).
+ */
+#pragma once
+
+#include "format/header.h"
+
+/* A slot as it is stored. */
+struct stored_slot {
+	char name[NAME_SIZE];
+	const char *value;
+	enum err state;       /* ERR_OK: slot is filled; else why it was not understood */
+	struct err_ctx error;
+	struct slot slot;
+};
+
+struct keyring {
+	const char *dataset; /* where its properties are */
+	const char *pool;
+	uint64_t pool_guid;
+	bool readonly;
+	const char *value;   /* of zseal:keyring */
+	enum err state;      /* ERR_OK: property is filled */
+	struct err_ctx error;
+	struct keyring_property property;
+	size_t n_slots;
+	struct stored_slot slots[SLOTS_MAX];
+};
+
+/* Owns nothing but what it parsed: every string is borrowed and must outlive it. Errors: ERR_NO_MEMORY. */
+must_check enum err keyring_new(const char *dataset, const char *value, struct keyring **ret, struct err_ctx *e);
+/* Adds a slot by its name (without prefix) and value; one whose name is none, or one too many, is left out. */
+must_check enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e);
+void keyring_free(struct keyring *k);
+DEFINE_CLEANUP(struct keyring *, keyring_free)
+
+/* The newest ring; only where state is ERR_OK. */
+const struct ring *keyring_ring(const struct keyring *k);
+
+/* The keyring's slots as the MAC wants them, in *ret, which the caller frees. */
+must_check enum err keyring_raw_slots(const struct keyring *k, struct raw_slot **ret, struct err_ctx *e);

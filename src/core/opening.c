@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "core/opening.h"
+#include "event/event.h"
+#include "sys/process.h"
+
+/* ---- the order ---- */
+
+static bool order_names(const char *entry, const struct stored_slot *s)
+{
+	return str_equal(entry, s->name) || (!s->state && str_equal(entry, s->slot.type));
+}
+
+struct sequence {
+	size_t n;
+	const struct stored_slot *slots[SLOTS_MAX];
+};
+
+static void append(struct sequence *seq, const struct stored_slot *s)
+{
+	for (size_t i = 0; i < seq->n; i++)
+		if (seq->slots[i] == s)
+			return;
+	seq->slots[seq->n++] = s;
+}
+
+static void append_named(struct sequence *seq, const struct keyring *k, const char (*order)[NAME_SIZE], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		for (size_t j = 0; j < k->n_slots; j++)
+			if (order_names(order[i], &k->slots[j]))
+				append(seq, &k->slots[j]);
+}
+
+/* zseal.conf's order is complete: what it leaves out is not tried. The keyring's own is a preference. */
+static struct sequence sequence_of(const struct keyring *k, const struct open_request *r)
+{
+	const struct ring *ring = keyring_ring(k);
+	const struct config *c = r->config;
+	struct sequence seq = { 0 };
+
+	if (c->n_order > 0 && !r->only && !r->context->recovery_key) {
+		append_named(&seq, k, c->order, c->n_order);
+		return seq;
+	}
+	append_named(&seq, k, ring->order, ring->n_order);
+	for (size_t i = 0; i < k->n_slots; i++)
+		append(&seq, &k->slots[i]);
+	return seq;
+}
+
+/* A recovery key that was typed is meant to be used, and nothing else; without one its slots are not tried. */
+static bool is_asked_for(const struct stored_slot *s, const struct protector_context *context)
+{
+	const struct protector *p = s->state ? NULL : protector_find(s->slot.type);
+
+	return (p && p->attended) == (context->recovery_key != NULL);
+}
+
+/* ---- one slot ---- */
+
+/* The ring that a wrap belongs to, or RINGS_MAX. */
+static unsigned ring_of(const struct keyring *k, const struct slot_wrap *wrap)
+{
+	for (unsigned i = 0; i < k->property.n_rings; i++)
+		if (memcmp(k->property.rings[i].ring.epoch, wrap->epoch, EPOCH_SIZE) == 0)
+			return i;
+	return RINGS_MAX;
+}
+
+static enum err unwrap_ring(const struct ring *ring, const struct slot *slot, const struct secret *slot_secret,
+			    const struct slot_wrap *wrap, struct secret **ret, struct err_ctx *e)
+{
+	struct key_scope scope = { .purpose = PURPOSE_SLOT_WRAP, .keyring = ring->uuid, .object = slot->uuid };
+	_cleanup_secret_ struct secret *key = NULL;
+	uint8_t fingerprint[FINGERPRINT_SIZE];
+	enum err err = crypto_unwrap(slot_secret, &scope, &wrap->key, &key, e);
+
+	if (!err)
+		err = crypto_fingerprint(key, &ring->uuid, fingerprint, e);
+	if (!err && !crypto_equal32(fingerprint, ring->fingerprint))
+		err = err_set(e, ERR_FINGERPRINT, "slot %s", slot->name);
+	if (!err)
+		*ret = TAKE(key);
+	return err;
+}
+
+/* Every ring that the slot has a wrap for; the newest one must open. */
+static enum err unwrap_all(const struct keyring *k, const struct slot *slot, const struct secret *slot_secret,
+			   struct opening *o, struct err_ctx *e)
+{
+	enum err first = err_set(e, ERR_UNWRAP, "slot %s has no wrap of this keyring's key", slot->name);
+	bool any = false;
+
+	for (unsigned i = 0; i < slot->n_wraps; i++) {
+		unsigned ring = ring_of(k, &slot->wraps[i]);
+
+		if (ring == RINGS_MAX)
+			continue;
+		enum err err = unwrap_ring(&k->property.rings[ring].ring, slot, slot_secret, &slot->wraps[i],
+					   &o->keys[ring], e);
+		any = any || !err;
+		first = err;
+	}
+	return any ? ERR_OK : first;
+}
+
+enum err opening_tell_cleared(const struct keyring *k, const struct pins *pins, const struct slot *slot,
+			      struct err_ctx *e)
+{
+	const struct pin *pin = pins_find(pins, &slot->keyring, k->pool_guid);
+	struct slot_tpm2 sealed;
+
+	if (e->code != ERR_TPM_NOT_MINE && e->code != ERR_TPM_CLEARED)
+		return e->code;
+	bool ours = pin && pin->has_srk && slot_tpm2_parse(slot->protect, &sealed, NULL) == ERR_OK &&
+		    memcmp(pin->srk_name, sealed.srk_name, sizeof(sealed.srk_name)) == 0;
+	e->code = ours ? ERR_TPM_CLEARED : ERR_TPM_NOT_MINE;
+	return e->code;
+}
+
+static enum err try_slot(const struct keyring *k, const struct open_request *r, const struct stored_slot *s,
+			 struct opening *o, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *slot_secret = NULL;
+	const struct protector *p = s->state ? NULL : protector_find(s->slot.type);
+
+	if (s->state) {
+		*e = s->error;
+		return s->state;
+	}
+	if (!p)
+		return err_set(e, ERR_FORMAT_NEWER, "slot %s is of type %s", s->name, s->slot.type);
+	enum err err = p->open(r->context, &s->slot, deadline_in(r->config->slot_timeout_ms), &slot_secret, e);
+	if (err)
+		return opening_tell_cleared(k, r->pins, &s->slot, e);
+	err = unwrap_all(k, &s->slot, slot_secret, o, e);
+	/* the only way in which a well-typed recovery key fails is that it is another one's */
+	if (err && p->attended)
+		return err_set(e, ERR_RECOVERY_WRONG, "slot %s", s->name);
+	return err;
+}
+
+/* ---- the keyring ---- */
+
+static void report_attempt(const struct keyring *k, const struct attempt *a)
+{
+	event_emit(&(struct event){
+		.id = a->error.code ? EVENT_SLOT_FAILED : EVENT_KEYRING_OPENED,
+		.dataset = k->dataset,
+		.slot = a->slot->name,
+		.slot_type = a->slot->state ? NULL : a->slot->slot.type,
+		.keyring = &keyring_ring(k)->uuid,
+		.generation = keyring_ring(k)->generation,
+		.error = a->error.code ? &a->error : NULL,
+	});
+}
+
+static enum err try_all(const struct keyring *k, const struct open_request *r, struct opening *o, struct err_ctx *e)
+{
+	struct sequence seq = sequence_of(k, r);
+
+	for (size_t i = 0; i < seq.n; i++) {
+		enum err err = process_interrupted(e);
+
+		if (err)
+			return err;
+		if (r->only ? !str_equal(r->only, seq.slots[i]->name) : !is_asked_for(seq.slots[i], r->context))
+			continue;
+		struct attempt *a = &o->attempts[o->n_attempts++];
+		*a = (struct attempt){ .slot = seq.slots[i] };
+		err = try_slot(k, r, seq.slots[i], o, &a->error);
+		if (!err)
+			err_clear(&a->error);
+		report_attempt(k, a);
+		if (!err) {
+			o->slot = seq.slots[i];
+			return ERR_OK;
+		}
+		if (err_info(err)->class == CLASS_BUG || err_info(err)->class == CLASS_INTERRUPTED) {
+			*e = a->error;
+			return err;
+		}
+	}
+	if (o->n_attempts == 1) {
+		*e = o->attempts[0].error;
+		return err_wrap(e, e->code, "slot %s", o->attempts[0].slot->name);
+	}
+	return err_set(e, ERR_NO_SLOT_OPENS, "%zu of %zu slots tried", o->n_attempts, k->n_slots);
+}
+
+/* The MAC of the newest ring that was opened. */
+static enum err check_mac(const struct keyring *k, struct opening *o, struct err_ctx *e)
+{
+	_cleanup_free_ struct raw_slot *raw = NULL;
+	uint8_t mac[MAC_SIZE];
+	unsigned i = o->keys[0] ? 0 : 1;
+	const struct authenticated_ring *ring = &k->property.rings[i];
+	enum err err = keyring_raw_slots(k, &raw, e);
+
+	if (!err)
+		err = header_mac(o->keys[i], &ring->ring, raw, k->n_slots, mac, e);
+	if (err || crypto_equal32(mac, ring->mac))
+		return err;
+	o->mac = err_set(&o->mac_error, ERR_MAC, "keyring on %s", k->dataset);
+	event_emit(&(struct event){ .id = EVENT_HEADER_SUSPECT, .dataset = k->dataset, .error = &o->mac_error });
+	return ERR_OK;
+}
+
+static bool vouched_for(const struct ring *ring, const char *trust)
+{
+	char text[FINGERPRINT_TEXT_SIZE];
+
+	fingerprint_print(ring->fingerprint, text);
+	return str_equal(trust, text);
+}
+
+/* A typed recovery key vouches as well: who holds it owns the pool, and the fingerprint is checked against it. */
+static enum err check_pin(const struct keyring *k, const struct open_request *r, struct opening *o, struct err_ctx *e)
+{
+	const struct ring *ring = keyring_ring(k);
+
+	if (vouched_for(ring, r->trust))
+		return ERR_OK;
+	enum err err = pins_check(r->pins, r->config, k->pool_guid, ring, e);
+	if (err == ERR_PIN_ROLLBACK) {
+		o->rollback = err;
+		o->rollback_error = *e;
+		event_emit(&(struct event){ .id = EVENT_HEADER_SUSPECT, .dataset = k->dataset, .error = e });
+		return ERR_OK;
+	}
+	if (err == ERR_PIN_MISSING && r->context->recovery_key)
+		return ERR_OK;
+	return err;
+}
+
+enum err keyring_open(const struct keyring *k, const struct open_request *r, struct opening *o, struct err_ctx *e)
+{
+	struct err_ctx own = { 0 };
+	enum err err = k->state;
+
+	if (err)
+		own = k->error;
+	if (!err)
+		err = check_pin(k, r, o, &own);
+	if (!err)
+		err = try_all(k, r, o, &own);
+	if (!err)
+		err = check_mac(k, o, &own);
+	if (err && e)
+		*e = own;
+	return err_wrap(e, err, "keyring on %s", k->dataset);
+}
+
+void opening_clear(struct opening *o)
+{
+	for (size_t i = 0; i < RINGS_MAX; i++)
+		secret_free(TAKE(o->keys[i]));
+}
+
+struct pin keyring_pin(const struct keyring *k)
+{
+	const struct ring *ring = keyring_ring(k);
+	struct pin pin = { .pool_guid = k->pool_guid, .keyring = ring->uuid, .generation = ring->generation };
+
+	snprintf(pin.pool, sizeof(pin.pool), "%s", k->pool);
+	memcpy(pin.fingerprint, ring->fingerprint, sizeof(pin.fingerprint));
+	memcpy(pin.epoch, ring->epoch, sizeof(pin.epoch));
+	return pin;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Slots of type tpm2: the slot secret is sealed by this machine's TPM, to PCRs where their bank is live. */
+#include "protector/protector.h"
+
+static enum err protect(struct protector_context *c, const struct protect_request *r, struct secret **ret_secret,
+			char **ret_protect, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *secret = NULL;
+	struct tpm2 *tpm;
+	struct slot_tpm2 sealed;
+	enum tpm2_bank bank = TPM2_BANK_NONE;
+	enum err err = protector_tpm(c, &tpm, e);
+
+	if (!err && r->pcrs)
+		err = tpm2_live_bank(tpm, r->pcrs, &bank, e);
+	if (!err && r->pcrs && bank == TPM2_BANK_NONE)
+		err = err_set(e, ERR_TPM_BANK, "no bank of this TPM has all of the PCRs that were asked for");
+	if (!err)
+		err = secret_new_random(KEY_SIZE, &secret, e);
+	if (!err)
+		err = tpm2_seal(tpm, &(struct tpm2_seal){ .secret = secret, .bank = bank, .pcrs = r->pcrs },
+				r->deadline, &sealed, e);
+	if (!err && r->tpm_handle) {
+		err = tpm2_persist(tpm, &sealed, r->tpm_handle, e);
+		sealed.handle = r->tpm_handle;
+	}
+	if (!err)
+		err = slot_tpm2_print(&sealed, ret_protect, e);
+	if (!err)
+		*ret_secret = TAKE(secret);
+	return err;
+}
+
+static enum err open_slot(struct protector_context *c, const struct slot *slot, struct deadline deadline,
+			  struct secret **ret_secret, struct err_ctx *e)
+{
+	struct slot_tpm2 sealed;
+	struct tpm2 *tpm;
+	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
+
+	if (!err)
+		err = protector_tpm(c, &tpm, e);
+	if (!err)
+		err = tpm2_unseal(tpm, &sealed, deadline, ret_secret, e);
+	return err;
+}
+
+static enum err check(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
+{
+	struct slot_tpm2 sealed;
+	struct tpm2 *tpm;
+	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
+
+	if (!err)
+		err = protector_tpm(c, &tpm, e);
+	if (!err)
+		err = tpm2_check(tpm, &sealed, e);
+	return err;
+}
+
+static enum err withdraw(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
+{
+	struct slot_tpm2 sealed;
+	struct tpm2 *tpm;
+	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
+
+	if (err || !sealed.handle)
+		return err;
+	err = protector_tpm(c, &tpm, e);
+	if (!err)
+		err = tpm2_evict(tpm, sealed.handle, e);
+	return err;
+}
+
+const struct protector protector_tpm2 = {
+	.type = "tpm2",
+	.protect = protect,
+	.open = open_slot,
+	.check = check,
+	.withdraw = withdraw,
+};
