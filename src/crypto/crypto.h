@@ -3,8 +3,9 @@
  * zseal's use of cryptography, all of it from OpenSSL 3: derive a key for a purpose, wrap a key under another,
  * authenticate bytes, agree on a key with the recovery key's holder (design, section 2).
  *
- * Guarantees: every derived key is bound to a keyring, a purpose and an object. Refuses: to choose algorithms (there
- * is one of each), and to tell why an unwrap failed beyond "this key does not open it".
+ * Guarantees: every derived key is bound to a keyring, a purpose and an object; key bytes are in struct secret, and in
+ * OpenSSL only while it works on them. Refuses: to choose algorithms (there is one of each), and to tell why an unwrap
+ * failed beyond "this key does not open it".
  */
 #pragma once
 
@@ -39,6 +40,13 @@ struct key_scope {
 	struct uuid keyring;
 	struct uuid object; /* slot, record, or the keyring itself */
 };
+
+/*
+ * Call at the start of main(), before any library uses OpenSSL: from then on OpenSSL does not read its configuration
+ * file. That could load foreign code into the process that holds the keys, or take algorithms away, and would cost
+ * 0.7 ms. May be called again.
+ */
+void crypto_ignore_configuration(void);
 
 /*
  * HKDF-SHA-256 of from: salt = keyring UUID (16 bytes), info = label, a zero byte, object UUID (16 bytes); 32 bytes.
@@ -81,15 +89,22 @@ struct renew {
 	struct wrapped secret;          /* the slot secret */
 };
 
+/* Which slot of which keyring, and that keyring's key: what makes a renew and what opens it. */
+struct renew_scope {
+	struct uuid keyring;
+	struct uuid slot;
+	const struct secret *keyring_key;
+};
+
 /*
  * Wraps slot_secret for the holder of the recovery key who also has the keyring key: wrapping key derived from
  * X25519(ephemeral, recovery public key) ‖ keyring key with PURPOSE_RENEW and the slot's UUID.
- * Errors: ERR_UNWRAP, ERR_NO_MEMORY, ERR_BUG (a low-order public key included).
+ * Errors: ERR_FORMAT for a public key of low order, which no recovery key has; ERR_IO, ERR_NO_MEMORY, ERR_BUG.
  */
-must_check enum err crypto_renew_make(const uint8_t recovery_public[static X25519_SIZE],
-				      const struct secret *keyring_key, const struct uuid *keyring,
-				      const struct uuid *slot, const struct secret *slot_secret, struct renew *ret,
-				      struct err_ctx *e);
-must_check enum err crypto_renew_open(const struct secret *recovery_key, const struct secret *keyring_key,
-				      const struct uuid *keyring, const struct uuid *slot, const struct renew *renew,
-				      struct secret **ret, struct err_ctx *e);
+must_check enum err crypto_renew_make(const struct renew_scope *scope,
+				      const uint8_t recovery_public[static X25519_SIZE],
+				      const struct secret *slot_secret, struct renew *ret, struct err_ctx *e);
+
+/* The slot secret again. Errors: ERR_UNWRAP, ERR_FORMAT as above for the ephemeral key, ERR_NO_MEMORY, ERR_BUG. */
+must_check enum err crypto_renew_open(const struct renew_scope *scope, const struct secret *recovery_key,
+				      const struct renew *renew, struct secret **ret, struct err_ctx *e);
