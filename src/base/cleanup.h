@@ -36,7 +36,11 @@
 		name(*p);                         \
 	}
 
-DEFINE_CLEANUP(char *, free)
+/* For any pointer from malloc(). */
+static inline void freep(void *p)
+{
+	free(*(void **)p);
+}
 
 static inline void file_close(FILE *f)
 {

@@ -1,46 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One place for what the world should remember: each seal, unseal, load, refusal and change is one event. Today it goes
- * to systemd's journal as one structured entry, or to standard error as one line where there is no journal; audit and
- * metrics will subscribe here.
+ * to systemd's journal as one structured entry, or, from warning upward, to standard error as one line where there is
+ * no journal; audit and metrics will subscribe here.
  *
- * Guarantees: emitting never fails and never blocks the work; every event has a MESSAGE_ID with an entry in the catalog
- * (made from the same table). Refuses: secrets, and values that would break a line.
+ * Guarantees: emitting never fails; a journal that is stuck costs a process one second in all, not one for each event;
+ * every event has a MESSAGE_ID with an entry in the catalog (made from the same table). Refuses: secrets, and values
+ * that would break a line.
  */
 #pragma once
 
 #include "base/text.h"
 
-/* identity, MESSAGE_ID, syslog priority, subject for the catalog, explanation and advice for the catalog */
+/*
+ * Identity, name, MESSAGE_ID (random, version 4; never reused), syslog priority, and for the catalog a subject and an
+ * explanation, whose @FIELD@ the journal replaces: who emits the event gives what its explanation names.
+ */
 #define EVENT_TABLE(X)                                                                                                 \
-	X(KEYRING_CREATED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e01", 5, "A keyring was made",                                \
-	  "A new encrypted pool was made with a keyring. Keep its recovery key and a copy of its header.")             \
-	X(SLOT_SEALED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e02", 5, "A slot was sealed",                                     \
-	  "A new slot protects the keyring and was opened once as proof.")                                             \
-	X(KEYRING_OPENED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e03", 6, "A keyring was opened",                               \
-	  "The slot named here gave the keyring's key.")                                                               \
-	X(SLOT_FAILED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e04", 4, "A slot did not open",                                   \
-	  "The next slot is tried. The reason is in ZSEAL_ERROR.")                                                     \
-	X(KEY_LOADED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e05", 6, "An encryption root was unlocked", "")                     \
-	X(KEY_REFUSED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e06", 3, "An encryption root stayed locked",                      \
-	  "What the reason means and what to do next is in ZSEAL_ADVICE.")                                             \
-	X(KEY_UNLOADED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e07", 5, "An encryption root was locked", "")                      \
-	X(HEADER_SUSPECT, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e08", 2, "A header is not as it should be",                    \
-	  "The pool was changed by somebody else, rolled back, or a write was cut off. Compare with the last copy.")   \
-	X(HEADER_RESTORED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e09", 4, "A header was restored from a copy", "")               \
-	X(PIN_CHANGED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e0a", 5, "This machine remembers a keyring",                      \
-	  "From now on another fingerprint under the same UUID is refused.")                                           \
-	X(CONTROL_REFUSED, "5a2f0d6c1b6c4d1f9b0e3f1a7c2d8e0b", 3, "A command was refused", "")
+	X(KEYRING_CREATED, "keyring-created", "006293b64f9040c09f30d6b246e4ca16", 5, "A keyring was made",             \
+	  "@ZSEAL_DATASET@ has a new keyring, @ZSEAL_KEYRING@.\n"                                                      \
+	  "Keep its recovery key on paper, and a copy of its header outside of the pool\n"                             \
+	  "(zseal header backup): it takes both to open the pool on another machine.")                                 \
+	X(SLOT_SEALED, "slot-sealed", "974dc267bc0d4b61a166a3491c38bf24", 5, "A slot was sealed",                      \
+	  "Slot @ZSEAL_SLOT@ now opens the keyring of @ZSEAL_DATASET@. It was opened once\n"                           \
+	  "as proof.")                                                                                                 \
+	X(KEYRING_OPENED, "keyring-opened", "b4c64d01a08b4159a1126dfc16ca6aa6", 6, "A keyring was opened",             \
+	  "Slot @ZSEAL_SLOT@ gave the key of the keyring of @ZSEAL_DATASET@.")                                         \
+	X(SLOT_FAILED, "slot-failed", "5cd80d8108ac42e28486ce34445268af", 4, "A slot did not open",                    \
+	  "Slot @ZSEAL_SLOT@ of @ZSEAL_DATASET@ did not give the keyring's key; the next\n"                            \
+	  "slot is tried. What to do about it:\n"                                                                      \
+	  "@ZSEAL_ADVICE@")                                                                                            \
+	X(KEY_LOADED, "key-loaded", "5770cffc4ca14a239bf522031a396a34", 6, "An encryption root was unlocked",          \
+	  "The wrapping key of @ZSEAL_DATASET@ was loaded. Everything below it that has no\n"                          \
+	  "encryption root of its own can be mounted.")                                                                \
+	X(KEY_REFUSED, "key-refused", "472e9c3a4c82479eb448de02f8a121cd", 3, "An encryption root stayed locked",       \
+	  "The wrapping key of @ZSEAL_DATASET@ could not be loaded. What to do about it:\n"                            \
+	  "@ZSEAL_ADVICE@")                                                                                            \
+	X(KEY_UNLOADED, "key-unloaded", "b1d69e23bb1546dfb136e76265eb62c6", 5, "An encryption root was locked",        \
+	  "The wrapping key of @ZSEAL_DATASET@ was unloaded from memory.")                                             \
+	X(HEADER_SUSPECT, "header-suspect", "d0c6d965e13346eb9a0f8a5939827904", 2, "A header is not as it should be",  \
+	  "The header of @ZSEAL_DATASET@ was changed by somebody else, rolled back, or a\n"                            \
+	  "write of it was cut off. Compare it with the last copy (zseal header verify)\n"                             \
+	  "before you type a key or change anything. What to do about it:\n"                                           \
+	  "@ZSEAL_ADVICE@")                                                                                            \
+	X(HEADER_RESTORED, "header-restored", "fa232ad9f64e49b2a0fa93350ef7afb9", 4, "A header was restored",             \
+	  "The header of @ZSEAL_DATASET@ was replaced by a copy. Other machines that\n"                                \
+	  "remember this keyring will notice it.")                                                                     \
+	X(PIN_CHANGED, "pin-changed", "1829c46739124f29aac30ea24887327c", 5, "This machine remembers a keyring",       \
+	  "From now on, @ZSEAL_DATASET@ with another fingerprint under the UUID\n"                                     \
+	  "@ZSEAL_KEYRING@ is refused on this machine.")                                                               \
+	X(CONTROL_REFUSED, "control-refused", "f23b8930ce0a46628dcf475f40fdd6ee", 3, "A command was refused",          \
+	  "Nothing was changed. What to do about it:\n"                                                                \
+	  "@ZSEAL_ADVICE@")
 
 enum event_id {
-#define X(id, message_id, priority, subject, explanation) EVENT_##id,
+#define X(id, name, message_id, priority, subject, explanation) EVENT_##id,
 	EVENT_TABLE(X)
 #undef X
 	EVENT_MAX,
 };
 
 struct event_info {
-	const char *name;       /* "keyring-created" … derived from the identity */
+	const char *name;       /* stable, lower case, for programs */
 	const char *message_id; /* 32 hexadecimal digits */
 	int priority;           /* syslog(3) */
 	const char *subject;
@@ -51,14 +72,17 @@ struct event_info {
 struct event {
 	enum event_id id;
 	const char *dataset;          /* ZSEAL_DATASET */
-	const char *slot;             /* ZSEAL_SLOT, and ZSEAL_SLOT_TYPE */
-	const char *slot_type;
+	const char *slot;             /* ZSEAL_SLOT */
+	const char *slot_type;        /* ZSEAL_SLOT_TYPE */
 	const struct uuid *keyring;   /* ZSEAL_KEYRING */
 	uint32_t generation;          /* ZSEAL_GENERATION, 0 for none */
 	const struct err_ctx *error;  /* ZSEAL_ERROR, ZSEAL_CLASS, ZSEAL_ADVICE, ZSEAL_DETAIL, ERRNO, ZSEAL_TSS_RC */
 };
 
-/* Sends one event. MESSAGE is a sentence made of subject, dataset, slot and error. */
+/*
+ * Sends one event. MESSAGE is a sentence made of subject, dataset, slot and error.
+ * Blocks: for the journal, one second in the whole life of the process.
+ */
 void event_emit(const struct event *ev);
 
 /* The table's line for id; never NULL. */
