@@ -2,8 +2,8 @@
 /*
  * Files that are either the old or the new, never half; and locks between two zseals.
  *
- * Guarantees: a write goes to a temporary file beside the target, is fsynced, renamed, and the folder fsynced. Refuses:
- * to follow a symbolic link at the target, to read a file that is no regular file.
+ * Guarantees: a write goes to a temporary file beside the target (".zseal-" and 16 digits), is fsynced, renamed, and the
+ * folder fsynced. Refuses: to follow a symbolic link at the target, to read a file that is no regular file.
  */
 #pragma once
 
@@ -18,16 +18,19 @@
  */
 must_check enum err file_read(const char *path, size_t max, char **ret, struct err_ctx *e);
 
-/* The same, and refuses with ERR_CONFIG_UNSAFE if anybody but root could have written it or a folder above it. */
+/*
+ * The same, and refuses with ERR_CONFIG_UNSAFE if anybody but root could have written it or a folder above it, with
+ * ERR_IO (ELOOP, ENOTDIR) if there is a symbolic link on the way, with ERR_USAGE if path is not absolute.
+ */
 must_check enum err file_read_trusted(const char *path, size_t max, char **ret, struct err_ctx *e);
 
-/* Replaces path by text, atomically and durably; mode as given. Errors: ERR_IO with errno. */
+/* Replaces path by text, atomically and durably; mode as given. Errors: ERR_IO with errno, ERR_NO_MEMORY. */
 must_check enum err file_write(const char *path, const char *text, mode_t mode, struct err_ctx *e);
 
 /* Removes a file durably; a missing one is success. Errors: ERR_IO. */
 must_check enum err file_remove(const char *path, struct err_ctx *e);
 
-/* Makes a folder and those above it, each with mode if it was missing. Errors: ERR_IO. */
+/* Makes a folder and those above it, durably, each with mode if it was missing. Errors: ERR_IO, ERR_NO_MEMORY. */
 must_check enum err file_make_folder(const char *path, mode_t mode, struct err_ctx *e);
 
 /*
