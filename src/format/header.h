@@ -26,11 +26,19 @@ enum {
 #define PROPERTY_KEY         "zseal:key"
 #define PROPERTY_SLOT_PREFIX "zseal:slot."
 
+/*
+ * A fingerprint as people compare it: its first 16 bytes in eight groups of four hexadecimal digits.
+ * "1f3a-…-90bc"; 39 characters and a NUL.
+ */
+enum { FINGERPRINT_TEXT_SIZE = 40 };
+void fingerprint_print(const uint8_t fingerprint[static FINGERPRINT_SIZE], char ret[static FINGERPRINT_TEXT_SIZE]);
+must_check bool fingerprint_text_is_valid(const char *text);
+
 /* One generation of a keyring. */
 struct ring {
 	struct uuid uuid;
-	uint8_t epoch[EPOCH_SIZE]; /* random; drawn anew when a header is restored by hand, so that pins notice */
-	uint32_t generation;       /* from 1 */
+	uint8_t epoch[EPOCH_SIZE]; /* random; names the keyring key: a new key has a new epoch (and a new fingerprint) */
+	uint32_t generation;       /* from 1; counts every change of the header, so that pins notice an older one */
 	unsigned n_order;
 	char order[SLOTS_MAX][NAME_SIZE]; /* slot names in the order of trying; zseal.conf wins */
 	uint64_t created;                 /* seconds since 1970, UTC */
@@ -50,9 +58,9 @@ struct keyring_property {
 	struct authenticated_ring rings[RINGS_MAX];
 };
 
-/* The keyring key of one generation, under the slot secret. */
+/* A keyring key under the slot secret. */
 struct slot_wrap {
-	uint32_t generation;
+	uint8_t epoch[EPOCH_SIZE]; /* which keyring key it is */
 	struct wrapped key;
 };
 
@@ -70,11 +78,12 @@ struct slot {
 	struct renew renew;
 };
 
-/* One key record: a root's wrapping key, under the keyring key of one generation. */
+/* One key record: a root's wrapping key, under a keyring key. */
 struct record {
 	struct uuid uuid;
 	struct uuid keyring;
-	uint32_t generation;
+	uint8_t epoch[EPOCH_SIZE]; /* the keyring key that it is wrapped under */
+	uint32_t generation;       /* from 1: counts this root's wrapping keys */
 	uint64_t created;
 	struct wrapped key;
 };
@@ -116,24 +125,20 @@ struct raw_slot {
 };
 
 /*
- * HMAC over the ring's bytes and every slot of its keyring, known or not: parts are the ring's JSON, then for each slot,
- * sorted by name (bytewise), its name and its value (crypto_table_mac()).
+ * HMAC over the ring's bytes and every slot of its keyring (slot_belongs_to()), known or not: parts are the ring's
+ * JSON, then for each slot, sorted by name (bytewise), its name and its value (crypto_table_mac()).
  * slots may be in any order; the array is sorted in place. Errors: ERR_NO_MEMORY, ERR_BUG.
  */
 must_check enum err header_mac(const struct secret *keyring_key, const struct ring *ring, struct raw_slot *slots,
 			       size_t n_slots, uint8_t ret[static MAC_SIZE], struct err_ctx *e);
 
-/* A whole header as it is copied to a file: property values as they are, byte for byte. */
-struct header_copy_record {
-	char *dataset;
-	char *value; /* of zseal:key */
+/* A property's value in a copy, as it is, byte for byte. */
+struct header_copy_value {
+	char *name; /* of the slot, or of the dataset with the records */
+	char *value;
 };
 
-struct header_copy_slot {
-	char *name;
-	char *value; /* of zseal:slot.NAME */
-};
-
+/* A whole header as it is copied to a file. */
 struct header_copy {
 	char *pool;          /* name, a hint for people */
 	uint64_t pool_guid;  /* 0 if not known yet */
@@ -141,12 +146,15 @@ struct header_copy {
 	uint64_t saved;      /* seconds since 1970, UTC */
 	char *keyring;       /* value of zseal:keyring */
 	size_t n_slots;
-	struct header_copy_slot *slots;
+	struct header_copy_value *slots; /* of zseal:slot.NAME */
 	size_t n_records;
-	struct header_copy_record *records;
+	struct header_copy_value *records; /* of zseal:key */
 };
 
-/* Errors as above; a file may hold at most HEADER_COPY_MAX bytes. */
+/*
+ * Errors as above; a file may hold at most HEADER_COPY_MAX bytes. Slots and records are printed sorted by name,
+ * whatever their order; a value that is no printable ASCII, as anybody may have written it to a pool, is ERR_FORMAT.
+ */
 enum { HEADER_COPY_MAX = 64 << 20 };
 must_check enum err header_copy_parse(const char *text, struct header_copy *ret, struct err_ctx *e);
 must_check enum err header_copy_print(const struct header_copy *copy, char **ret, struct err_ctx *e);

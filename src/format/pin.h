@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pins: what this machine remembers of a keyring (design, section 3). Nothing in them is secret. A file of them is text,
- * one JSON object a line, so that an administrator can read, copy and delete them. Pure, like header.h.
+ * Pins: what this machine remembers of a keyring (design, section 3). Nothing in them is secret. A file of them is
+ * text, one JSON object a line, so that an administrator can read, copy and delete them. Pure, like header.h.
  */
 #pragma once
 
 #include "format/slot-tpm2.h"
 
-enum { POOL_NAME_SIZE = 256, PIN_FILE_MAX = 16 << 20 };
+enum { POOL_NAME_SIZE = 256, PIN_FILE_MAX = 4 << 20 };
 
 struct pin {
 	char pool[POOL_NAME_SIZE]; /* name when it was written, a hint for messages */
@@ -25,7 +25,10 @@ struct pins {
 	struct pin *pins;
 };
 
-/* text <-> struct; errors as in header.h, ERR_FORMAT names the line. Empty text is no pins. */
+/*
+ * text <-> struct; errors as in header.h, with the number of the line. Empty text is no pins. An empty line is skipped,
+ * a last line without its end is read; a second pin of one keyring in one pool is an error.
+ */
 must_check enum err pins_parse(const char *text, struct pins *ret, struct err_ctx *e);
 must_check enum err pins_print(const struct pins *pins, char **ret, struct err_ctx *e);
 void pins_clear(struct pins *pins);
