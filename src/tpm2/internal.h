@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this folder share: the connection, and the steps that the operations of tpm2.h are made of. */
+#pragma once
+
+#include <tss2/tss2_esys.h>
+
+#include "tpm2/code.h"
+#include "tpm2/tpm2.h"
+#include "tpm2/transport.h"
+
+struct tpm2 {
+	struct transport transport;
+	ESYS_CONTEXT *esys;
+	bool stale;      /* an error on the way left ESYS and the transport unusable: the next operation opens them anew */
+	ESYS_TR srk;     /* ESYS_TR_NONE until srk_find() */
+	uint8_t srk_name[TPM2_NAME_SIZE];
+};
+
+/* For operations whose caller has no deadline: longer than a slow chip takes to make a key. */
+enum { TPM2_TIMEOUT_MS = 30000 };
+
+#define NO_SESSIONS ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE
+#define NO_SESSION  ESYS_TR_NONE
+
+/* Starts an operation; it must be over by the deadline. Errors: ERR_TIMEOUT, as tpm2_open(). */
+must_check enum err tpm2_begin(struct tpm2 *t, struct deadline deadline, struct err_ctx *e);
+
+/* What a command's return code means; command is its name in the specification. */
+must_check enum err tpm2_result(struct tpm2 *t, const char *command, TSS2_RC rc, struct err_ctx *e);
+
+/* An object or session that takes up the TPM's memory until it is flushed, at the latest when this goes out of scope. */
+struct transient {
+	struct tpm2 *t;
+	ESYS_TR handle;
+};
+
+void transient_flush(struct transient *x);
+#define TRANSIENT(name, tpm) \
+	_cleanup_(transient_flush) struct transient name = { .t = (tpm), .handle = ESYS_TR_NONE }
+
+/* For what ESYS allocated. */
+static inline void esys_freep(void *p)
+{
+	Esys_Free(*(void **)p);
+}
+#define _cleanup_esys_ _cleanup_(esys_freep)
+
+/* Public areas. */
+
+/* True if p is of the template, whatever its `unique` is. */
+must_check bool public_matches(const TPM2B_PUBLIC *p, TPM2B_PUBLIC template);
+
+/* The public area and Name in the ReadPublic response that came last. False unless the Name is that of the area. */
+must_check bool public_read(const struct transport *t, TPM2B_PUBLIC *ret, uint8_t ret_name[static TPM2_NAME_SIZE]);
+
+/* The storage root key. Errors: as tpm2_srk_name() and tpm2_srk_make(). */
+must_check enum err srk_find(struct tpm2 *t, struct err_ctx *e);
+must_check enum err srk_find_or_make(struct tpm2 *t, struct err_ctx *e);
+
+/* PCRs and policies. */
+
+/* Starts a session of type HMAC (protects what is sent) or POLICY (protects what comes back), salted to the SRK. */
+must_check enum err session_start(struct transient *session, TPM2_SE type, struct err_ctx *e);
+
+/* Has an HMAC session encrypt what is sent (TPMA_SESSION_DECRYPT, as the TPM sees it) or what comes back (…_ENCRYPT). */
+must_check enum err session_encrypt(struct tpm2 *t, ESYS_TR session, TPMA_SESSION direction, struct err_ctx *e);
+
+/*
+ * Starts a policy session, asserts the PCRs of s as they are now, and tells the digest that this gives; that of no PCRs
+ * is all zero. Where hmac is a session and not ESYS_TR_NONE, nobody on the way can change what is asserted and told.
+ */
+must_check enum err policy_start(struct transient *session, const struct slot_tpm2 *s, ESYS_TR hmac,
+				 uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e);
+
+/* Whether all of the PCRs pcrs have a value in the bank that something was measured into. */
+must_check enum err bank_is_live(struct tpm2 *t, enum tpm2_bank bank, uint32_t pcrs, bool *ret, struct err_ctx *e);
+
+/* "PCR 0, 7 of sha256", for messages. */
+enum { PCRS_TEXT_SIZE = 128 };
+void pcrs_print(enum tpm2_bank bank, uint32_t pcrs, char out[static PCRS_TEXT_SIZE]);
+
+/* Sealed objects. */
+
+/* The public area that zseal seals under: no authorisation but the policy's, and nothing to move it to another TPM. */
+TPM2B_PUBLIC object_template(const uint8_t policy[static TPM2_DIGEST_SIZE]);
+
+/* Checks what s says about its object, and gives it as ESYS wants it. Errors: ERR_TPM_OBJECT. */
+must_check enum err object_parse(const struct slot_tpm2 *s, TPM2B_PUBLIC *ret_public, TPM2B_PRIVATE *ret_private,
+				 struct err_ctx *e);
+
+/* Puts an object as ESYS gives it into s. Errors: ERR_TPM_FAILED. */
+must_check enum err object_print(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *private, struct slot_tpm2 *s,
+				 struct err_ctx *e);
+
+/* Loads the object of s, which must be one of zseal's and of this TPM. Errors: as tpm2_unseal(). */
+must_check enum err object_load(struct transient *object, const struct slot_tpm2 *s, struct err_ctx *e);
+
+/* Unseals a loaded object. Errors: as tpm2_unseal(). */
+must_check enum err object_unseal(const struct transient *object, const struct slot_tpm2 *s, struct secret **ret,
+				  struct err_ctx *e);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A sealed object at a persistent handle, for stock tools. What is there already is never replaced, and nothing is
+ * removed that zseal would not have put there: other people's keys have such handles, too.
+ */
+#include <tss2/tss2_tpm2_types.h>
+
+#include "tpm2/internal.h"
+
+/* Spec: TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1: the owner's; below are the SRK and its like. */
+enum { HANDLE_FIRST = 0x81000100, HANDLE_LAST = 0x817fffff };
+
+static enum err check_handle(uint32_t handle, struct err_ctx *e)
+{
+	if (handle >= HANDLE_FIRST && handle <= HANDLE_LAST)
+		return ERR_OK;
+	return err_set(e, ERR_USAGE, "handle 0x%x is not between 0x%x and 0x%x", handle, HANDLE_FIRST, HANDLE_LAST);
+}
+
+/* Makes a loaded object persistent at handle, or removes a persistent one: the specification has one command for both. */
+static enum err evict_control(struct tpm2 *t, ESYS_TR object, uint32_t handle, struct err_ctx *e)
+{
+	ESYS_TR persistent;
+	TSS2_RC rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, object, ESYS_TR_PASSWORD, NO_SESSION, NO_SESSION,
+				       handle, &persistent);
+
+	return err_wrap(e, tpm2_result(t, "TPM2_EvictControl", rc, e), "handle 0x%x", handle);
+}
+
+enum err tpm2_persist(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e)
+{
+	TRANSIENT(object, t);
+	enum err err = check_handle(handle, e);
+
+	if (!err)
+		err = tpm2_begin(t, deadline_in(TPM2_TIMEOUT_MS), e);
+	if (!err)
+		err = object_load(&object, sealed, e);
+	return err ? err : evict_control(t, object.handle, handle, e);
+}
+
+static bool is_ours(const struct tpm2 *t)
+{
+	uint8_t name[TPM2_NAME_SIZE];
+	TPM2B_PUBLIC public;
+
+	return public_read(&t->transport, &public, name) &&
+	       public.publicArea.authPolicy.size == TPM2_DIGEST_SIZE &&
+	       public_matches(&public, object_template(public.publicArea.authPolicy.buffer));
+}
+
+enum err tpm2_evict(struct tpm2 *t, uint32_t handle, struct err_ctx *e)
+{
+	ESYS_TR object;
+	enum err err = check_handle(handle, e);
+
+	if (!err)
+		err = tpm2_begin(t, deadline_in(TPM2_TIMEOUT_MS), e);
+	if (err)
+		return err;
+	TSS2_RC rc = Esys_TR_FromTPMPublic(t->esys, handle, NO_SESSIONS, &object);
+	if (code_is(rc, TPM2_RC_HANDLE))
+		return ERR_OK;
+	err = tpm2_result(t, "TPM2_ReadPublic", rc, e);
+	if (err)
+		return err;
+	if (is_ours(t))
+		return evict_control(t, object, handle, e);
+	Esys_TR_Close(t->esys, &object);
+	return err_set(e, ERR_TPM_HANDLE_TAKEN, "handle 0x%x has an object that zseal did not make", handle);
+}
