@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/verb.h"
+#include "crypto/crypto.h"
 #include "event/event.h"
 #include "sys/process.h"
 
@@ -37,9 +38,17 @@ static const struct verb *find_verb(int argc, char **argv, int *ret_words)
 	return NULL;
 }
 
+/* True if name consists of more words than this one, which is the first. */
+static bool begins_with_word(const char *name, const char *word)
+{
+	size_t n = strcspn(name, " ");
+
+	return name[n] && strlen(word) == n && strncmp(name, word, n) == 0;
+}
+
 static enum err no_verb(int argc, char **argv, struct err_ctx *e)
 {
-	if (argc > 1 && (str_equal(argv[1], "--help") || str_equal(argv[1], "help"))) {
+	if (argc > 1 && (str_equal(argv[1], "--help") || str_equal(argv[1], "-h") || str_equal(argv[1], "help"))) {
 		print_usage();
 		return ERR_OK;
 	}
@@ -47,6 +56,10 @@ static enum err no_verb(int argc, char **argv, struct err_ctx *e)
 		return verb_version.run(&(struct invocation){ .verb = &verb_version }, e);
 	if (argc < 2)
 		return err_set(e, ERR_USAGE, "no verb was given");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (begins_with_word(verbs[i]->name, argv[1]))
+			return err_set(e, ERR_USAGE, "there is no verb '%s%s%.32s', but '%s'", argv[1],
+				       argc > 2 ? " " : "", argc > 2 ? argv[2] : "", verbs[i]->name);
 	return err_set(e, ERR_USAGE, "there is no verb '%.32s'", argv[1]);
 }
 
@@ -83,6 +96,7 @@ int main(int argc, char **argv)
 	struct err_ctx e = { 0 }, late = { 0 };
 	enum err err = process_harden(&e);
 
+	crypto_ignore_configuration();
 	if (!err)
 		err = process_catch_signals(&e);
 	if (!err)

@@ -101,7 +101,8 @@ enum err secret_new_copy(const void *bytes, size_t size, struct secret **ret, st
 
 void secret_free(struct secret *s)
 {
-	if (!s)
+	/* in a forked child all of it reads as zero: there is nothing to wipe, and the mapping goes with the process */
+	if (!s || s->mapped == 0)
 		return;
 	size_t page = page_size(), mapped = s->mapped;
 	uint8_t *base = (uint8_t *)s - page;
