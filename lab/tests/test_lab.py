@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The lab is what the other tests stand on: that it refuses what it must, and that what is real in it is real."""
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -122,39 +123,51 @@ def test_engine_killed_during_change_key_leaves_one_of_two_keys(node, pool):
         node.run(["zfs", "load-key", pool], input=KEY if loads[0] else WRONG_KEY, check=True)
 
 
-@pytest.mark.parametrize("ending", ["receive", "send"])
-def test_client_killed_in_a_stream_harms_nobody(node, pool, ending):
-    """As in a kernel the ioctl ends with its caller, also while nobody closes the pipe."""
-    node.run(["zfs", "create", "-V", "8M", "tank/volume"], check=True)
-    node.run(["zfs", "snapshot", "tank/volume@1"], check=True)
-    stream = subprocess.run(node.enter_command(["zfs", "send", "-w", "tank/volume@1"]), capture_output=True, check=True)
+def engine_has(node, pipe):
+    """Has the engine got a descriptor of it by now?"""
+    for link in Path(f"/proc/{node.engine.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(link.stat(), os.fstat(pipe)):
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def killed_in_a_stream(node, argv, pipe, **kw):
+    """Runs a program until the engine works on its stream, and kills it then."""
+    with node.popen(argv, stderr=subprocess.DEVNULL, **kw) as program:
+        try:
+            while not engine_has(node, pipe):
+                assert program.poll() is None
+        finally:
+            program.kill()
+    yield
+
+
+@pytest.fixture(name="stream")
+def fixture_stream(node, pool):
+    """A stream that does not fit into a pipe."""
+    node.run(["zfs", "create", "-V", "8M", f"{pool}/volume"], check=True)
+    node.run(["zfs", "snapshot", f"{pool}/volume@1"], check=True)
+    return subprocess.run(node.enter_command(["zfs", "send", "-w", f"{pool}/volume@1"]), stdout=subprocess.PIPE,
+                          check=True).stdout
+
+
+def test_killed_receive_ends_while_nobody_closes_the_pipe(node, stream):
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    if ending == "receive":
-        os.write(writing, stream.stdout[:-400])
-        command = {"argv": ["zfs", "receive", "tank/copy"], "stdin": reading}
-    else:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                os.write(writing, bytes(4096))
-        os.set_blocking(writing, True)
-        command = {"argv": ["zfs", "send", "-w", "tank/volume@1"], "stdout": writing}
-    with node.popen(**command, stderr=subprocess.DEVNULL) as program:
-        while program.poll() is None and not busy_with_a_stream(node, program):
-            pass
-        program.kill()
-    # A receive that still went on would keep its target, a send its snapshot.
-    node.run(["zpool", "export", "tank"], check=True)
-    os.close(reading)
-    os.close(writing)
-    assert pool == "tank"
+    with open(reading), open(writing, "wb", buffering=0) as pipe:
+        pipe.write(stream[:-400])
+        with killed_in_a_stream(node, ["zfs", "receive", "tank/copy"], reading, stdin=reading):
+            node.run(["zpool", "export", "tank"], check=True)
 
 
-def busy_with_a_stream(node, program):
-    """Does the engine have the pipe?"""
-    pipes = {os.readlink(f"/proc/{program.pid}/fd/{fd}") for fd in (0, 1)}
-    pipes = {pipe for pipe in pipes if pipe.startswith("pipe:")}
-    return any(os.readlink(link) in pipes for link in Path(f"/proc/{node.engine.pid}/fd").iterdir())
+@pytest.mark.usefixtures("stream")
+def test_killed_send_ends_while_nobody_reads_the_pipe(node):
+    reading, writing = os.pipe()
+    with open(reading), open(writing, "wb", buffering=0) as pipe:
+        pipe.write(bytes(fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)))
+        with killed_in_a_stream(node, ["zfs", "send", "-w", "tank/volume@1"], writing, stdout=writing):
+            node.run(["zpool", "export", "tank"], check=True)
 
 
 def test_two_engines_on_one_pool_are_refused(world, node, pool):

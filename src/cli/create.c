@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* zseal create: a new encrypted pool whose key never touches a disk. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 
@@ -180,11 +181,29 @@ static enum err add_tpm_slot(struct work *w, struct err_ctx *e)
 	name_tpm_slot(w->tpm_name);
 	s->name = name ? name : w->tpm_name;
 	enum err err = invocation_number(w->inv, "handle", UINT32_MAX, 0, &handle, e);
+	if (!err && !handle && invocation_has(w->inv, "handle"))
+		err = err_set(e, ERR_USAGE, "--handle 0 is no persistent handle; those begin with 0x81");
 	if (!err)
 		err = choose_pcrs(w, &s->pcrs, e);
-	s->tpm_handle = (uint32_t)handle;
+	s->tpm_handle = w->inv->dry_run ? 0 : (uint32_t)handle;
 	w->n_slots++;
 	return err;
+}
+
+/* An option that would be ignored was meant for something. */
+static enum err check_not_without(const struct invocation *inv, struct err_ctx *e)
+{
+	static const struct {
+		const char *without, *option;
+	} pairs[] = {
+		{ "no-tpm", "pcrs" }, { "no-tpm", "handle" }, { "no-tpm", "slot-name" },
+		{ "no-recovery", "recovery-to-fd" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		if (invocation_has(inv, pairs[i].without) && invocation_has(inv, pairs[i].option))
+			return err_set(e, ERR_USAGE, "--%s and --%s: one of them", pairs[i].without, pairs[i].option);
+	return ERR_OK;
 }
 
 static enum err choose_slots(struct work *w, struct err_ctx *e)
@@ -194,6 +213,9 @@ static enum err choose_slots(struct work *w, struct err_ctx *e)
 
 	if (!tpm && !recovery)
 		return err_set(e, ERR_USAGE, "without a TPM slot and a recovery key nothing would open the pool");
+	err = check_not_without(w->inv, e);
+	if (err)
+		return err;
 	if (tpm)
 		err = add_tpm_slot(w, e);
 	if (err || !recovery)
@@ -208,11 +230,25 @@ static enum err choose_slots(struct work *w, struct err_ctx *e)
 
 /* ---- the recovery key ---- */
 
+/* A descriptor that cannot take the key is noticed now, not when the slots are made. */
+static enum err check_descriptor(const struct invocation *inv, struct err_ctx *e)
+{
+	long fd = -1;
+	enum err err = invocation_number(inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
+	int mode = err ? -1 : fcntl((int)fd, F_GETFL);
+
+	if (!err && (mode < 0 || (mode & O_ACCMODE) == O_RDONLY))
+		err = err_set(e, ERR_USAGE, "--recovery-to-fd %ld: that descriptor is not open for writing", fd);
+	return err;
+}
+
 /* Whether there is a way to hand the recovery key over, before anything is made. */
 static enum err check_recovery_way(const struct invocation *inv, struct err_ctx *e)
 {
-	if (invocation_has(inv, "no-recovery") || invocation_has(inv, "recovery-to-fd") || inv->dry_run)
+	if (invocation_has(inv, "no-recovery") || inv->dry_run)
 		return ERR_OK;
+	if (invocation_has(inv, "recovery-to-fd"))
+		return check_descriptor(inv, e);
 	if (terminal_available())
 		return ERR_OK;
 	return err_set(e, ERR_NO_INPUT, "the recovery key is shown once, on a terminal: there is none here; "
@@ -337,6 +373,11 @@ static enum err check_arguments(const struct invocation *inv, struct err_ctx *e)
 
 	if (!zfs_name_is_valid(pool) || strchr(pool, '/'))
 		return err_set(e, ERR_USAGE, "'%.64s' is no pool's name", pool);
+	/* zpool would take it for an option of its own, which zseal has not looked at */
+	for (size_t i = 1; i < inv->n_arguments; i++)
+		if (*inv->arguments[i] == '-')
+			return err_set(e, ERR_USAGE, "'%.64s' comes too late: options stand before POOL",
+				       inv->arguments[i]);
 	return check_recovery_way(inv, e);
 }
 
@@ -362,8 +403,10 @@ static enum err run(const struct invocation *inv, struct err_ctx *e)
 		err = create_commit(&w->creation, e);
 	}
 	output_progress(NULL);
+	if (!err && inv->dry_run && inv->json)
+		return output_json(json_pack("{s:s, s:b}", "pool", inv->arguments[0], "dry_run", true), e);
 	if (w->creation.said && *w->creation.said)
-		fprintf(inv->dry_run ? stdout : stderr, "%s\n", w->creation.said);
+		fprintf(!err && inv->dry_run ? stdout : stderr, "%s\n", w->creation.said);
 	return err || inv->dry_run ? err : print_result(w, e);
 }
 

@@ -32,6 +32,21 @@ static void work_clear(struct work *w)
 }
 DEFINE_CLEANUP(struct work *, work_clear)
 
+/* The keyring that serves dataset: the nearest one at or above it, or NULL. */
+static struct keyring *keyring_of(const struct inventory *inv, const char *dataset)
+{
+	struct keyring *nearest = NULL;
+
+	for (size_t i = 0; i < inv->n_keyrings; i++) {
+		struct keyring *k = inv->keyrings[i];
+
+		if (dataset_is_below(dataset, k->dataset) &&
+		    (!nearest || strlen(k->dataset) > strlen(nearest->dataset)))
+			nearest = k;
+	}
+	return nearest;
+}
+
 static enum err find_keyring(struct work *w, struct err_ctx *e)
 {
 	const struct zfs_pool *pool = zfs_pools_find(&w->inventory.pools, w->dataset);
@@ -39,9 +54,7 @@ static enum err find_keyring(struct work *w, struct err_ctx *e)
 	if (!pool)
 		return err_set(e, ERR_ZFS_NOT_FOUND, "%s", w->dataset);
 	w->pool_guid = pool->guid;
-	for (size_t i = 0; i < w->inventory.n_roots; i++)
-		if (w->inventory.roots[i].keyring && !w->keyring)
-			w->keyring = w->inventory.roots[i].keyring;
+	w->keyring = keyring_of(&w->inventory, w->dataset);
 	return w->keyring ? backup_collect(&w->inventory, w->keyring, &w->here, e) : ERR_OK;
 }
 
@@ -52,11 +65,12 @@ static enum err find_keyring(struct work *w, struct err_ctx *e)
 static enum err load_inventory(struct work *w, struct err_ctx *e)
 {
 	enum err err = inventory_load(&w->dataset, 1, &w->inventory, e);
+	const struct keyring *k = err ? NULL : keyring_of(&w->inventory, w->dataset);
 
-	if (err || w->inventory.n_keyrings != 1 || str_equal(w->inventory.keyrings[0]->dataset, w->dataset))
+	if (!k || str_equal(k->dataset, w->dataset))
 		return err;
 	_cleanup_free_ char *above = NULL;
-	err = str_copy(w->inventory.keyrings[0]->dataset, &above, e);
+	err = str_copy(k->dataset, &above, e);
 	inventory_clear(&w->inventory);
 	if (!err)
 		err = inventory_load((const char *const *)&above, 1, &w->inventory, e);
@@ -79,9 +93,13 @@ static enum err load_copy(struct work *w, struct err_ctx *e)
 {
 	const char *from = invocation_value(w->inv, "from");
 
-	if (from)
-		return header_copy_load(from, &w->copy, e);
-	return header_copy_find(w->pool_guid, w->dataset, &w->copy, &w->path, e);
+	if (!from)
+		return header_copy_find(w->pool_guid, w->dataset, &w->copy, &w->path, e);
+	enum err err = header_copy_load(from, &w->copy, e);
+	/* what is written goes where the copy says: that must be what was named, or what serves it */
+	if (!err && !dataset_is_below(w->dataset, w->copy.dataset))
+		err = err_set(e, ERR_NO_COPY, "%s is the copy of %s, not of %s", from, w->copy.dataset, w->dataset);
+	return err;
 }
 
 static const char *copy_path(const struct work *w)
@@ -112,8 +130,10 @@ static enum err run_backup(const struct invocation *inv, struct err_ctx *e)
 {
 	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
 	_cleanup_free_ char *path = NULL;
-	enum err err = begin(w, inv, e);
+	enum err err = invocation_has(inv, "output") ? ERR_OK : process_require_root(e, "writing to " HEADER_PATH);
 
+	if (!err)
+		err = begin(w, inv, e);
 	if (!err && !w->keyring)
 		err = err_set(e, ERR_NO_KEYRING, "%s", w->dataset);
 	if (!err && w->keyring->state)
@@ -126,7 +146,7 @@ static enum err run_backup(const struct invocation *inv, struct err_ctx *e)
 	if (!err && !str_equal(path, "-"))
 		printf("copied the keyring on %s, %zu slots and %zu key records to %s\n", w->keyring->dataset,
 		       w->here.n_slots, w->here.n_records, path);
-	return err_wrap(e, err, "header backup of %s", w->dataset);
+	return err_wrap(e, err, "header backup of %s", inv->arguments[0]);
 }
 
 /* ---- verify and restore ---- */
@@ -145,7 +165,7 @@ static void print_report(const struct work *w)
 	const struct backup_report *r = &w->report;
 	const char *verb = w->inv->dry_run ? "would be restored" : "restored";
 
-	if (r->slot)
+	if (*r->slot)
 		printf("opened by slot %s; the keyring and its slots are whole\n", r->slot);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct backup_line *line = &r->lines[i];
@@ -162,7 +182,7 @@ static json_t *report_json(const struct work *w, unsigned differences)
 {
 	json_t *lines = json_array();
 	json_t *j = json_pack("{s:o, s:i, s:s?, s:s?}", "roots", lines, "differences", (int)differences, "copy",
-			      copy_path(w), "slot", w->report.slot);
+			      copy_path(w), "slot", *w->report.slot ? w->report.slot : NULL);
 
 	for (size_t i = 0; i < w->report.n; i++) {
 		const struct backup_line *line = &w->report.lines[i];
@@ -192,6 +212,7 @@ static enum err prove(struct work *w, bool write, struct err_ctx *e)
 	const struct backup_request r = {
 		.copy = write || from ? &w->copy : &w->here,
 		.pool_guid = w->pool_guid,
+		.here = w->keyring,
 		.open = session_open_request(&w->session, w->inv),
 		.write = write,
 		.dry_run = w->inv->dry_run,
@@ -242,7 +263,7 @@ static enum err run_verify(const struct invocation *inv, struct err_ctx *e)
 	err = finish(w, prove(w, false, e), differences, e);
 	if (!err && differences)
 		err = err_set(e, ERR_FORMAT, "the header of %s differs from its copy", w->dataset);
-	return err_wrap(e, err, "header verify of %s", w->dataset);
+	return err_wrap(e, err, "header verify of %s", inv->arguments[0]);
 }
 
 static enum err run_restore(const struct invocation *inv, struct err_ctx *e)
@@ -259,7 +280,7 @@ static enum err run_restore(const struct invocation *inv, struct err_ctx *e)
 	if (!err && !inv->json && copy_path(w))
 		printf("%s the header of %s from %s\n", inv->dry_run ? "would restore" : "restored", w->copy.dataset,
 		       copy_path(w));
-	return err_wrap(e, err, "header restore of %s", w->dataset);
+	return err_wrap(e, err, "header restore of %s", inv->arguments[0]);
 }
 
 #define OPTION_FROM { "from", 0, "FILE", "use this copy instead of the newest one in " HEADER_PATH, false }

@@ -5,11 +5,39 @@
 
 #include "cli/output.h"
 
+/* The length of the printable character at p: one of ASCII, or "…"; 0 for anything else. */
+static size_t printable_length(const char *p)
+{
+	static const char ellipsis[] = "…";
+
+	if (*p >= ' ' && *p <= '~')
+		return 1;
+	return strncmp(p, ellipsis, sizeof(ellipsis) - 1) == 0 ? sizeof(ellipsis) - 1 : 0;
+}
+
+struct printable output_printable(const char *text)
+{
+	struct printable p = { 0 };
+
+	for (size_t at = 0, n; *text; text += n ? n : 1, at += n ? n : 1) {
+		n = printable_length(text);
+		if (at + (n ? n : 1) >= sizeof(p.text))
+			break;
+		memcpy(p.text + at, n ? text : "?", n ? n : 1);
+	}
+	return p;
+}
+
+json_t *output_text_json(const char *text)
+{
+	return json_string(output_printable(text).text);
+}
+
 /* The chain from the outermost place to what failed, and the codes that came with it. */
 static void print_where(const struct err_ctx *e)
 {
 	for (unsigned i = e->depth; i > 0; i--)
-		fprintf(stderr, "%s%s", e->chain[i - 1], i > 1 ? ": " : "");
+		fprintf(stderr, "%s%s", output_printable(e->chain[i - 1]).text, i > 1 ? ": " : "");
 	if (e->sys_errno)
 		fprintf(stderr, " (%s)", strerror(e->sys_errno));
 	if (e->tss)
@@ -24,21 +52,29 @@ static void print_subject(const char *subject)
 		fprintf(stderr, "%s: ", subject);
 }
 
-void output_error(const char *subject, const struct err_ctx *e)
+void output_error_head(const char *subject, const struct err_ctx *e)
 {
-	const struct err_info *info = err_info(e->code);
-
 	output_progress(NULL);
 	fprintf(stderr, "zseal: ");
 	print_subject(subject);
-	fprintf(stderr, "%s\n", info->sentence);
+	fprintf(stderr, "%s\n", err_info(e->code)->sentence);
 	if (e->depth) {
 		fprintf(stderr, "  ");
 		print_where(e);
 		fprintf(stderr, "\n");
 	}
-	if (*info->advice)
-		fprintf(stderr, "  next: %s\n", info->advice);
+}
+
+void output_error_advice(const struct err_ctx *e)
+{
+	if (*err_info(e->code)->advice)
+		fprintf(stderr, "  next: %s\n", err_info(e->code)->advice);
+}
+
+void output_error(const char *subject, const struct err_ctx *e)
+{
+	output_error_head(subject, e);
+	output_error_advice(e);
 }
 
 void output_reason(const char *subject, const struct err_ctx *e)
@@ -81,7 +117,7 @@ json_t *output_error_json(const struct err_ctx *e)
 			      "what", info->sentence, "where", where, "advice", info->advice);
 
 	for (unsigned i = e->depth; j && i > 0; i--)
-		json_array_append_new(where, json_string(e->chain[i - 1]));
+		json_array_append_new(where, output_text_json(e->chain[i - 1]));
 	if (j && e->sys_errno)
 		json_object_set_new(j, "errno", json_integer(e->sys_errno));
 	if (j && e->tss)

@@ -10,8 +10,24 @@
 #include "base/text.h"
 #include "format/slot-tpm2.h"
 
+/*
+ * A text that came from a pool, a file or the command line, as it may be shown: whatever is not printable ASCII (or our
+ * own "…") is a question mark. Nothing of it can move a cursor or pretend to be another line. Long ones are cut.
+ */
+struct printable {
+	char text[ERR_PLACE_MAX];
+};
+struct printable output_printable(const char *text);
+
+/* The same as a JSON string: bytes that are no UTF-8 would make jansson leave out the whole object. */
+json_t *output_text_json(const char *text);
+
 /* "zseal: SUBJECT: sentence / where / next". subject may be NULL. */
 void output_error(const char *subject, const struct err_ctx *e);
+
+/* Its two halves, for what belongs between them. */
+void output_error_head(const char *subject, const struct err_ctx *e);
+void output_error_advice(const struct err_ctx *e);
 
 /* The same in one line, without advice: for a list of several. Indented by two. */
 void output_reason(const char *subject, const struct err_ctx *e);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 
@@ -73,6 +74,8 @@ enum err session_ask_recovery(struct session *s, const struct invocation *inv, s
 	if (!invocation_has(inv, "recovery-fd"))
 		return invocation_has(inv, "recovery") ? ask(s, e) : ERR_OK;
 	enum err err = invocation_number(inv, "recovery-fd", INT_MAX, -1, &fd, e);
+	if (!err && fcntl((int)fd, F_GETFD) < 0)
+		err = err_set(e, ERR_USAGE, "--recovery-fd %ld: that descriptor is not open", fd);
 	if (!err)
 		err = descriptor_read((int)fd, &typed, e);
 	return err ? err : take_typed(s, typed, e);

@@ -187,6 +187,12 @@ static json_t *keyring_json(struct view *v, const struct keyring *k)
 
 /* ---- roots ---- */
 
+/* It has a key record, so it was zseal's. */
+static bool lost_keyring(const struct root *r)
+{
+	return !r->keyring && r->value && !r->misplaced;
+}
+
 static void print_root(const struct root *r)
 {
 	char date[16];
@@ -197,10 +203,13 @@ static void print_root(const struct root *r)
 		printf(", key %u made %s", r->records.records[0].generation, date);
 	}
 	printf("\n");
-	if (r->state)
+	if (lost_keyring(r))
+		printf("        its keyring is lost: zseal header restore %s\n", r->dataset);
+	else if (r->state && r->keyring)
 		printf("        %s\n", err_info(r->state)->sentence);
 	if (r->keyring && !str_equal(r->location, "prompt"))
-		printf("        keylocation is '%.64s', not prompt: zfs load-key would look there\n", r->location);
+		printf("        keylocation is '%.64s', not prompt: zfs load-key would look there\n",
+		       output_printable(r->location).text);
 }
 
 static void print_roots(const struct view *v, const struct keyring *k)
@@ -220,10 +229,16 @@ static bool has_foreign_roots(const struct inventory *inv)
 
 static json_t *root_json(const struct root *r)
 {
-	json_t *j = json_pack("{s:s, s:b, s:s, s:s}", "dataset", r->dataset, "locked", r->locked, "encryption",
-			      r->encryption, "keylocation", r->location);
+	json_t *j = json_pack("{s:s, s:b, s:s, s:o}", "dataset", r->dataset, "locked", r->locked, "encryption",
+			      r->encryption, "keylocation", output_text_json(r->location));
 
 	json_object_set_new(j, "keyring", r->keyring ? json_string(r->keyring->dataset) : json_null());
+	if (lost_keyring(r)) {
+		struct err_ctx e = { 0 };
+
+		(void)!err_set(&e, ERR_NO_KEYRING, "%s", r->dataset);
+		json_object_set_new(j, "error", output_error_json(&e));
+	}
 	if (!r->keyring)
 		return j;
 	if (r->state) {
@@ -293,8 +308,8 @@ static enum err run_slot_list(const struct invocation *inv, struct err_ctx *e)
 	if (err)
 		return err;
 	if (inv->json)
-		return output_json(tree_json(v, false), e);
-	for (size_t i = 0; i < v->inventory.n_keyrings; i++) {
+		err = output_json(tree_json(v, false), e);
+	for (size_t i = 0; !inv->json && i < v->inventory.n_keyrings; i++) {
 		struct slot_health health[SLOTS_MAX];
 		size_t n = get_health(v, v->inventory.keyrings[i], health);
 
@@ -302,9 +317,9 @@ static enum err run_slot_list(const struct invocation *inv, struct err_ctx *e)
 		for (size_t j = 0; j < n; j++)
 			print_slot(&health[j]);
 	}
-	if (v->inventory.n_keyrings == 0)
+	if (!err && v->inventory.n_keyrings == 0)
 		return err_set(e, ERR_NO_KEYRING, "%s", inv->n_arguments ? inv->arguments[0] : "all imported pools");
-	return ERR_OK;
+	return err;
 }
 
 const struct verb verb_status = {

@@ -30,9 +30,11 @@ static void print_keyring(const struct keyring_result *kr)
 	if (!kr->tried)
 		return;
 	if (kr->error.code)
-		output_error(kr->keyring->dataset, &kr->error);
+		output_error_head(kr->keyring->dataset, &kr->error);
 	if (kr->opening.n_attempts > 1 || !kr->error.code)
 		print_attempts(kr);
+	if (kr->error.code)
+		output_error_advice(&kr->error);
 	if (kr->opening.mac)
 		output_warning(kr->keyring->dataset, &kr->opening.mac_error);
 	if (kr->opening.rollback)
@@ -113,7 +115,7 @@ static json_t *root_json(const struct root_result *rr, const char *done)
 	return j;
 }
 
-static json_t *result_json(const struct unlock_result *res, const char *done)
+static json_t *result_json(const struct unlock_result *res, const char *done, json_t *absent)
 {
 	json_t *roots = json_array(), *keyrings = json_array();
 
@@ -121,15 +123,15 @@ static json_t *result_json(const struct unlock_result *res, const char *done)
 		json_array_append_new(roots, root_json(&res->roots[i], done));
 	for (size_t i = 0; i < res->n_keyrings; i++)
 		json_array_append_new(keyrings, keyring_json(&res->keyrings[i]));
-	return json_pack("{s:o, s:o}", "roots", roots, "keyrings", keyrings);
+	return json_pack("{s:o, s:o, s:o*}", "roots", roots, "keyrings", keyrings, "absent", absent);
 }
 
 static enum err print_result(const struct invocation *inv, const struct unlock_result *res, const char *done,
-			     struct err_ctx *e)
+			     json_t *absent, struct err_ctx *e)
 {
 	output_progress(NULL);
 	if (inv->json)
-		return output_json(result_json(res, done), e);
+		return output_json(result_json(res, done, absent), e);
 	for (size_t i = 0; i < res->n_keyrings; i++)
 		print_keyring(&res->keyrings[i]);
 	for (size_t i = 0; i < res->n_roots; i++)
@@ -158,8 +160,9 @@ static const struct keyring *first_unknown(const struct unlock_result *res)
 	return NULL;
 }
 
-/* True if the person vouches for k. */
-static bool ask_trust(const struct keyring *k, char fingerprint[static FINGERPRINT_TEXT_SIZE], struct err_ctx *e)
+/* Whether the person vouches for k. Errors: ERR_INTERRUPTED; whatever else keeps him from answering is a no. */
+static enum err ask_trust(const struct keyring *k, char fingerprint[static FINGERPRINT_TEXT_SIZE], bool *ret,
+			  struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *answer = NULL;
 	char prompt[512];
@@ -169,8 +172,9 @@ static bool ask_trust(const struct keyring *k, char fingerprint[static FINGERPRI
 		 "This machine has never seen the keyring on %s.\nIts fingerprint: %s\n"
 		 "Is that the one on your sheet? Type yes to trust it from now on: ",
 		 k->dataset, fingerprint);
-	return terminal_ask(prompt, true, &answer, e) == ERR_OK && secret_size(answer) == 3 &&
-	       memcmp(secret_data(answer), "yes", 3) == 0;
+	enum err err = terminal_ask(prompt, true, &answer, e);
+	*ret = !err && secret_size(answer) == 3 && memcmp(secret_data(answer), "yes", 3) == 0;
+	return err == ERR_INTERRUPTED ? err : ERR_OK;
 }
 
 /* ---- the verbs ---- */
@@ -228,32 +232,67 @@ static enum err remember_opened(struct work *w, bool trusted, struct err_ctx *e)
 	return err;
 }
 
-/* Pools that this machine remembers and that are not here: a failure, not nothing to do. */
-static size_t report_absent(const struct work *w)
+/* ---- what should be there ---- */
+
+static bool keyring_is_here(const struct inventory *inv, const struct pin *pin)
 {
-	size_t n = 0;
+	for (size_t i = 0; i < inv->n_keyrings; i++) {
+		const struct keyring *k = inv->keyrings[i];
+
+		/* a damaged one tells its own failure */
+		if (k->pool_guid == pin->pool_guid &&
+		    (k->state || uuid_equal(&keyring_ring(k)->uuid, &pin->keyring)))
+			return true;
+	}
+	return false;
+}
+
+static enum err check_absent(const struct inventory *inv, const struct pin *pin, struct err_ctx *e)
+{
+	char uuid[UUID_TEXT_SIZE];
+	bool imported = false;
+
+	uuid_print(&pin->keyring, uuid);
+	for (size_t i = 0; i < inv->pools.n; i++)
+		imported = imported || inv->pools.all[i].guid == pin->pool_guid;
+	if (!imported)
+		return err_set(e, ERR_ZFS_NOT_FOUND, "pool %s (guid %llu) is not imported; if it is gone for good, "
+			       "remove its line from %s", pin->pool, (unsigned long long)pin->pool_guid, PINS_PATH);
+	if (!keyring_is_here(inv, pin))
+		return err_set(e, ERR_NO_KEYRING, "keyring %s is not in pool %s; if it is gone for good, remove its "
+			       "line from %s", uuid, pin->pool, PINS_PATH);
+	return ERR_OK;
+}
+
+/*
+ * What this machine remembers and what is not here is a failure, not nothing to do. Returns it, or "partial" for several
+ * kinds; list gets each, or standard error if it is NULL.
+ */
+static enum err report_absent(const struct work *w, json_t *list)
+{
+	enum err code = ERR_OK;
 
 	for (size_t i = 0; i < w->session.pins.n; i++) {
 		const struct pin *pin = &w->session.pins.pins[i];
 		struct err_ctx e = { 0 };
-		bool there = pin->pool_guid == 0;
 
-		for (size_t j = 0; j < w->inventory.pools.n; j++)
-			there = there || w->inventory.pools.all[j].guid == pin->pool_guid;
-		if (there)
+		/* one without a GUID is of a pool that was about to be made */
+		if (pin->pool_guid == 0 || !check_absent(&w->inventory, pin, &e))
 			continue;
-		n++;
-		err_set(&e, ERR_ZFS_NOT_FOUND, "pool %s (guid %llu) is remembered in %s, but not imported", pin->pool,
-			(unsigned long long)pin->pool_guid, PINS_PATH);
-		output_error(pin->pool, &e);
+		code = code && code != e.code ? ERR_PARTIAL : e.code;
+		if (list)
+			json_array_append_new(list, json_pack("{s:s, s:o}", "pool", pin->pool, "error",
+							      output_error_json(&e)));
+		else
+			output_error(pin->pool, &e);
 	}
-	return n;
+	return code;
 }
 
 /* If all failures are of one kind, the exit status tells which; else "partial". */
-static enum err sum_up(const struct unlock_result *res, size_t n_absent, struct err_ctx *e)
+static enum err sum_up(const struct unlock_result *res, enum err absent, struct err_ctx *e)
 {
-	enum err code = n_absent ? ERR_ZFS_NOT_FOUND : ERR_OK;
+	enum err code = absent;
 	size_t n_ok = 0;
 
 	for (size_t i = 0; i < res->n_roots; i++) {
@@ -268,6 +307,7 @@ static enum err sum_up(const struct unlock_result *res, size_t n_absent, struct 
 	}
 	if (code == ERR_OK)
 		return ERR_OK;
+	err_clear(e);
 	e->code = n_ok ? ERR_PARTIAL : code;
 	return e->code; /* the reasons were printed: an empty chain says so */
 }
@@ -283,16 +323,24 @@ static enum err unlock_once(struct work *w, const char *trust, struct err_ctx *e
 	enum err err = unlock_roots(&r, &w->result, e);
 	/* cut off half way: what was done until then is told all the same */
 	if (err && w->result.n_roots > 0)
-		(void)!print_result(w->inv, &w->result, "unlocked", NULL);
+		(void)!print_result(w->inv, &w->result, "unlocked", NULL, NULL);
 	if (!err)
 		err = remember_opened(w, r.open.trust != NULL, e);
 	return err;
 }
 
+static enum err unlock_trusted(struct work *w, struct err_ctx *e)
+{
+	char fingerprint[FINGERPRINT_TEXT_SIZE];
+	bool trusted = false;
+	enum err err = ask_trust(first_unknown(&w->result), fingerprint, &trusted, e);
+
+	return err || !trusted ? err : unlock_once(w, fingerprint, e);
+}
+
 static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
 {
 	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
-	char fingerprint[FINGERPRINT_TEXT_SIZE];
 	enum err err = process_require_root(e, "unlocking");
 
 	if (!err)
@@ -301,13 +349,21 @@ static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
 		err = session_ask_recovery(&w->session, inv, e);
 	if (!err)
 		err = unlock_once(w, NULL, e);
-	if (!err && may_ask_trust(inv, &w->result) && ask_trust(first_unknown(&w->result), fingerprint, e))
-		err = unlock_once(w, fingerprint, e);
-	if (!err)
-		err = print_result(inv, &w->result, "unlocked", e);
-	if (!err)
-		err = sum_up(&w->result, invocation_has(inv, "all") ? report_absent(w) : 0, e);
-	return err;
+	if (!err && may_ask_trust(inv, &w->result))
+		err = unlock_trusted(w, e);
+	if (err)
+		return err;
+	json_t *absent = inv->json && invocation_has(inv, "all") ? json_array() : NULL;
+	enum err code = invocation_has(inv, "all") ? report_absent(w, absent) : ERR_OK;
+	err = print_result(inv, &w->result, "unlocked", absent, e);
+	return err ? err : sum_up(&w->result, code, e);
+}
+
+static enum err lock_once(struct work *w, struct err_ctx *e)
+{
+	struct unlock_request r = request_of(w);
+
+	return lock_roots(&r, &w->result, e);
 }
 
 static enum err run_lock(const struct invocation *inv, struct err_ctx *e)
@@ -317,13 +373,12 @@ static enum err run_lock(const struct invocation *inv, struct err_ctx *e)
 
 	if (!err)
 		err = begin(w, inv, e);
-	struct unlock_request r = request_of(w);
 	if (!err)
-		err = lock_roots(&r, &w->result, e);
+		err = lock_once(w, e);
 	if (!err)
-		err = print_result(inv, &w->result, "locked", e);
+		err = print_result(inv, &w->result, "locked", NULL, e);
 	if (!err)
-		err = sum_up(&w->result, 0, e);
+		err = sum_up(&w->result, ERR_OK, e);
 	return err;
 }
 

@@ -11,7 +11,7 @@ static const struct option_spec option_json = { "json", 0, NULL, "print JSON", f
 static const struct option_spec option_dry_run = { "dry-run", 0, NULL, "tell what would be done, and do nothing", false };
 static const struct option_spec common_options[] = {
 	{ "config", 0, "FILE", "read FILE, which only root may write, instead of /etc/zseal/zseal.conf", false },
-	{ "help", 0, NULL, "print this", false },
+	{ "help", 'h', NULL, "print this", false },
 	{ 0 },
 };
 
@@ -104,10 +104,9 @@ static enum err check_arguments(const struct invocation *inv, struct err_ctx *e)
 	if (inv->help)
 		return ERR_OK;
 	if (inv->n_arguments < v->min_arguments)
-		return err_set(e, ERR_USAGE, "zseal %s needs %s", v->name, v->arguments);
+		return err_set(e, ERR_USAGE, "it needs %s", v->arguments);
 	if (inv->n_arguments > v->max_arguments)
-		return err_set(e, ERR_USAGE, "zseal %s does not take '%.64s'", v->name,
-			       inv->arguments[v->max_arguments]);
+		return err_set(e, ERR_USAGE, "it does not take '%.64s'", inv->arguments[v->max_arguments]);
 	return ERR_OK;
 }
 
@@ -121,16 +120,20 @@ enum err invocation_parse(const struct verb *verb, int argc, char **argv, struct
 	make_tables(verb, &t);
 	opterr = 0;
 	optind = 1;
-	while (!err && (c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
 		const struct option_spec *o = c == ':' || c == '?' ? NULL : find_spec(&t, c);
+		enum err wrong;
 
 		if (c == ':')
-			err = err_set(e, ERR_USAGE, "%.64s needs an argument", argv[optind - 1]);
+			wrong = err_set(err ? NULL : e, ERR_USAGE, "%.64s needs an argument", argv[optind - 1]);
 		else if (!o)
-			err = err_set(e, ERR_USAGE, "zseal %s has no option %.64s", verb->name, argv[optind - 1]);
+			wrong = err_set(err ? NULL : e, ERR_USAGE, "there is no option %.64s", argv[optind - 1]);
 		else
-			err = take_option(&inv, o, optarg, e);
+			wrong = take_option(&inv, o, optarg, err ? NULL : e);
+		err = err ? err : wrong;
 	}
+	/* also where something is wrong: who asked for JSON is told in JSON, wherever on the line he asked */
+	ret->json = inv.json;
 	if (err)
 		return err;
 	inv.n_arguments = (size_t)(argc - optind);

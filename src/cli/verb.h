@@ -47,7 +47,7 @@ struct verb {
 	enum err (*run)(const struct invocation *inv, struct err_ctx *e);
 };
 
-/* Parses argv[0 …] (behind the verb's words). Errors: ERR_USAGE, naming what is wrong. */
+/* Parses argv[0 …] (behind the verb's words). Errors: ERR_USAGE, naming what is wrong; only ret->json is set then. */
 must_check enum err invocation_parse(const struct verb *verb, int argc, char **argv, struct invocation *ret,
 				     struct err_ctx *e);
 

@@ -292,6 +292,28 @@ static enum err write_keyring(struct restoring *s, struct err_ctx *e)
 	return err;
 }
 
+/* Refuses a copy that this machine, or the pool in a header that is whole, has a later generation of. */
+static enum err check_newest(const struct restoring *s, struct err_ctx *e)
+{
+	const struct keyring *here = s->request->here;
+	const struct ring *ring = keyring_ring(s->keyring);
+	_cleanup_free_ struct raw_slot *raw = NULL;
+	uint8_t mac[MAC_SIZE];
+
+	if (s->opening->rollback)
+		return (*e = s->opening->rollback_error).code;
+	if (!s->request->write || !here || here->state || !uuid_equal(&keyring_ring(here)->uuid, &ring->uuid) ||
+	    keyring_ring(here)->generation <= ring->generation || !s->opening->keys[0])
+		return ERR_OK;
+	enum err err = keyring_raw_slots(here, &raw, e);
+	if (!err)
+		err = header_mac(s->opening->keys[0], keyring_ring(here), raw, here->n_slots, mac, e);
+	if (!err && crypto_equal32(mac, here->property.rings[0].mac))
+		err = err_set(e, ERR_PIN_ROLLBACK, "the copy has generation %u, the pool %u", ring->generation,
+			      keyring_ring(here)->generation);
+	return err;
+}
+
 static enum err prove_all(struct restoring *s, struct err_ctx *e)
 {
 	enum err err = s->opening->mac;
@@ -299,10 +321,12 @@ static enum err prove_all(struct restoring *s, struct err_ctx *e)
 	if (err)
 		*e = s->opening->mac_error;
 	if (!err)
+		err = check_newest(s, e);
+	if (!err)
 		err = zfs_open(&s->zfs, e);
 	if (!err)
 		err = restore_records(s, e);
-	if (!err && s->request->write && s->report->n_failed < s->report->n)
+	if (!err && s->request->write && (s->report->n == 0 || s->report->n_failed < s->report->n))
 		err = write_keyring(s, e);
 	if (!err && s->report->n_failed > 0)
 		err = err_set(e, ERR_PARTIAL, "%zu of %zu records", s->report->n_failed, s->report->n);
@@ -323,7 +347,7 @@ enum err backup_prove(const struct backup_request *r, struct backup_report *ret,
 	s.keyring = k;
 	err = keyring_open(k, &r->open, o, e);
 	if (!err) {
-		ret->slot = o->slot->name;
+		snprintf(ret->slot, sizeof(ret->slot), "%s", o->slot->name);
 		err = prove_all(&s, e);
 	}
 	zfs_close(s.zfs);

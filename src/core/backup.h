@@ -4,7 +4,7 @@
  *
  * Guarantees: nothing is restored that was not opened first, with its MAC right; a root's record is written only if ZFS
  * itself says that its key is the root's; every write compares with what was read. Refuses: to restore to a root that
- * the copy has no record for.
+ * the copy has no record for, and to replace a header that is whole and newer than the copy.
  */
 #pragma once
 
@@ -33,7 +33,7 @@ struct backup_line {
 };
 
 struct backup_report {
-	const char *slot; /* that opened the copy */
+	char slot[NAME_SIZE]; /* that opened the copy, or empty */
 	size_t n;
 	struct backup_line *lines;
 	size_t n_failed;
@@ -44,6 +44,7 @@ DEFINE_CLEANUP(struct backup_report *, backup_report_clear)
 struct backup_request {
 	const struct header_copy *copy;
 	uint64_t pool_guid;       /* of the pool where dataset is now */
+	const struct keyring *here; /* that the pool has there now, or NULL */
 	struct open_request open;
 	bool write;               /* false: prove only */
 	bool dry_run;
@@ -52,6 +53,6 @@ struct backup_request {
 /*
  * Opens the copy's keyring, proves each of its records against ZFS, and, if write, brings back what differs: records
  * first, then the keyring and its slots in one transaction.
- * Errors: ERR_MAC and whatever keyring_open() says: nothing was written; ERR_ZFS_*; ERR_PARTIAL: see the report's lines.
+ * Errors: ERR_MAC, ERR_PIN_ROLLBACK and whatever keyring_open() says: nothing was written; ERR_ZFS_*; ERR_PARTIAL: see the report's lines.
  */
 must_check enum err backup_prove(const struct backup_request *r, struct backup_report *ret, struct err_ctx *e);

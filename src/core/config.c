@@ -110,6 +110,8 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 		*ret = c;
 		return ERR_OK;
 	}
+	if (err && missing.sys_errno == ENOENT)
+		return err_set_errno(e, ERR_USAGE, ENOENT, "--config %s", path);
 	if (err) {
 		if (e)
 			*e = missing;

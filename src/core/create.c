@@ -21,6 +21,17 @@ static enum err check_name(const char *pool, uint64_t *ret_guid, struct err_ctx 
 	return err;
 }
 
+/* zpool's own words are in c->said; to run it by hand, as ERR_CHILD advises, would take the key and the header. */
+static enum err tell_refusal(const struct creation *c, enum err err, struct err_ctx *e)
+{
+	if (err == ERR_CHILD && c->said) {
+		err = ERR_ZFS_FAILED;
+		if (e)
+			e->code = err;
+	}
+	return err;
+}
+
 static void list_properties(struct creation *c)
 {
 	size_t n = 0;
@@ -49,6 +60,19 @@ static enum err add_slots(struct creation *c, struct err_ctx *e)
 	return err;
 }
 
+/* What zpool would refuse (a disk in use, a property that there is not) is told before a person writes down a key. */
+static enum err rehearse(struct creation *c, struct err_ctx *e)
+{
+	struct zfs_create pool = c->request.pool;
+	_cleanup_free_ char *said = NULL;
+
+	pool.dry_run = true;
+	enum err err = zfs_create_pool(&pool, c->request.deadline, &said, e);
+	if (err)
+		c->said = TAKE(said);
+	return tell_refusal(c, err, e);
+}
+
 enum err create_prepare(struct creation *c, const struct create_request *r, struct err_ctx *e)
 {
 	uint64_t guid = 0;
@@ -57,6 +81,8 @@ enum err create_prepare(struct creation *c, const struct create_request *r, stru
 	enum err err = check_name(r->pool.pool, &guid, e);
 	if (!err && guid)
 		err = err_set(e, ERR_ZFS_EXISTS, "a pool named %s is imported", r->pool.pool);
+	if (!err)
+		err = rehearse(c, e);
 	if (!err)
 		err = draft_begin(&c->draft, r->open.context->recovery_key, e);
 	if (!err)
@@ -159,6 +185,8 @@ static enum err prove_pool(struct creation *c, struct err_ctx *e)
 	_cleanup_(inventory_clearp) struct inventory *inv = &(struct inventory){ 0 };
 	_cleanup_(opening_clearp) struct opening *o = &(struct opening){ 0 };
 	_cleanup_(zfs_closep) struct zfs *zfs = NULL;
+	char fingerprint[FINGERPRINT_TEXT_SIZE];
+	struct open_request open = c->request.open;
 	enum err err = inventory_load(&c->request.pool.pool, 1, inv, e);
 	const struct root *root = !err && inv->n_roots == 1 ? &inv->roots[0] : NULL;
 
@@ -168,9 +196,12 @@ static enum err prove_pool(struct creation *c, struct err_ctx *e)
 		return err_set(e, ERR_ZFS_RACED, "%s is not the pool that was being made", c->request.pool.pool);
 	c->made = true;
 	c->guid = root->keyring->pool_guid;
+	/* its pin was written after the request's pins were read */
+	fingerprint_print(c->draft.ring.fingerprint, fingerprint);
+	open.trust = fingerprint;
 	err = zfs_open(&zfs, e);
 	if (!err)
-		err = keyring_open(root->keyring, &c->request.open, o, e);
+		err = keyring_open(root->keyring, &open, o, e);
 	if (!err && o->mac)
 		err = (*e = o->mac_error).code;
 	if (!err)
@@ -202,25 +233,27 @@ static enum err note_slots(const struct creation *c, struct err_ctx *e)
  */
 static enum err make_pool(struct creation *c, struct err_ctx *e)
 {
-	struct err_ctx own = { 0 };
+	struct err_ctx own = { 0 }, proof = { 0 };
 	enum err err = zfs_create_pool(&c->request.pool, c->request.deadline, &c->said, &own);
+	const bool ran = c->said != NULL;
 
-	if (c->request.pool.dry_run || err == ERR_ZFS_EXISTS) {
+	err = tell_refusal(c, err, &own);
+	if (c->request.pool.dry_run || !ran) {
 		if (err && e)
 			*e = own;
 		return err;
 	}
-	struct err_ctx proof = { 0 };
 	enum err proven = prove_pool(c, &proof);
-	if (err && c->made && !proven)
+	const bool found = c->made;
+	if (!err && !proven)
+		free(TAKE(c->said));
+	if (!proven)
 		return ERR_OK;
-	if (err || proven) {
-		if (e)
-			*e = err && !c->made ? own : proof;
-		return err && !c->made ? err : proven;
-	}
-	free(TAKE(c->said));
-	return ERR_OK;
+	/* what cannot be looked at may well be there: only what is known not to be is taken back */
+	c->made = found || (proven != ERR_ZFS_NOT_FOUND && proven != ERR_ZFS_RACED);
+	if (e)
+		*e = err && !found ? own : proof;
+	return err && !found ? err : proven;
 }
 
 /* From the first write on there is no turning back half way: signals wait until the pool is made, proven and noted. */

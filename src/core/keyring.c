@@ -16,11 +16,38 @@ enum err keyring_new(const char *dataset, const char *value, struct keyring **re
 	return ERR_OK;
 }
 
+/* Where a slot stands in the order of trying; those that it does not name come behind. */
+static unsigned place_of(const struct keyring *k, const char *name)
+{
+	unsigned i = 0, n = k->state ? 0 : keyring_ring(k)->n_order;
+
+	while (i < n && !str_equal(keyring_ring(k)->order[i], name))
+		i++;
+	return i;
+}
+
+/* ZFS gives properties in no order that would mean anything, and another one for each pool. */
+static struct stored_slot *make_room(struct keyring *k, const char *name)
+{
+	unsigned place = place_of(k, name);
+	size_t i = k->n_slots++;
+
+	for (; i > 0; i--) {
+		unsigned before = place_of(k, k->slots[i - 1].name);
+
+		if (before < place || (before == place && strcmp(k->slots[i - 1].name, name) < 0))
+			break;
+		k->slots[i] = k->slots[i - 1];
+	}
+	k->slots[i] = (struct stored_slot){ 0 };
+	return &k->slots[i];
+}
+
 enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e)
 {
 	if (!name_is_valid(name) || k->n_slots == SLOTS_MAX)
 		return ERR_OK;
-	struct stored_slot *s = &k->slots[k->n_slots++];
+	struct stored_slot *s = make_room(k, name);
 	s->value = value;
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	s->state = slot_parse(name, value, &s->slot, &s->error);

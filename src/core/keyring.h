@@ -31,7 +31,10 @@ struct keyring {
 
 /* Owns nothing but what it parsed: every string is borrowed and must outlive it. Errors: ERR_NO_MEMORY. */
 must_check enum err keyring_new(const char *dataset, const char *value, struct keyring **ret, struct err_ctx *e);
-/* Adds a slot by its name (without prefix) and value; one whose name is none, or one too many, is left out. */
+/*
+ * Adds a slot by its name (without prefix) and value, in the order of trying, which the keyring's own property tells;
+ * one whose name is none, or one too many, is left out. Pointers to slots that were there become invalid.
+ */
 must_check enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e);
 void keyring_free(struct keyring *k);
 DEFINE_CLEANUP(struct keyring *, keyring_free)

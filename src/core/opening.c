@@ -183,6 +183,10 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 			return err;
 		}
 	}
+	if (o->n_attempts == 0)
+		return err_set(e, ERR_NO_SLOT_OPENS, r->context->recovery_key
+			       ? "none of its %zu slots is for a recovery key"
+			       : "none of its %zu slots is to be tried without a person", k->n_slots);
 	if (o->n_attempts == 1) {
 		*e = o->attempts[0].error;
 		return err_wrap(e, e->code, "slot %s", o->attempts[0].slot->name);
@@ -216,13 +220,13 @@ static bool vouched_for(const struct ring *ring, const char *trust)
 	return str_equal(trust, text);
 }
 
-/* A typed recovery key vouches as well: who holds it owns the pool, and the fingerprint is checked against it. */
+/*
+ * A keyring that this machine never saw may be vouched for: by its fingerprint, or by a typed recovery key, whose holder
+ * owns the pool (the fingerprint is checked against it). One that changed may not.
+ */
 static enum err check_pin(const struct keyring *k, const struct open_request *r, struct opening *o, struct err_ctx *e)
 {
 	const struct ring *ring = keyring_ring(k);
-
-	if (vouched_for(ring, r->trust))
-		return ERR_OK;
 	enum err err = pins_check(r->pins, r->config, k->pool_guid, ring, e);
 	if (err == ERR_PIN_ROLLBACK) {
 		o->rollback = err;
@@ -230,8 +234,10 @@ static enum err check_pin(const struct keyring *k, const struct open_request *r,
 		event_emit(&(struct event){ .id = EVENT_HEADER_SUSPECT, .dataset = k->dataset, .error = e });
 		return ERR_OK;
 	}
-	if (err == ERR_PIN_MISSING && r->context->recovery_key)
+	if (err == ERR_PIN_MISSING && (vouched_for(ring, r->trust) || r->context->recovery_key))
 		return ERR_OK;
+	if (err == ERR_PIN_MISSING && r->trust)
+		err_wrap(e, err, "another fingerprint was vouched for");
 	return err;
 }
 

@@ -22,6 +22,9 @@ enum err pins_load(struct pins *ret, struct err_ctx *e)
 	}
 	if (!err)
 		err = pins_parse(text, ret, &own);
+	/* a file of this machine, of which there is no other copy */
+	if (err == ERR_FORMAT)
+		err = own.code = ERR_CONFIG;
 	if (err && e)
 		*e = own;
 	return err_wrap(e, err, "%s", PINS_PATH);
@@ -95,7 +98,7 @@ enum err pins_check(const struct pins *pins, const struct config *config, uint64
 	fingerprint_print(ring->fingerprint, text);
 	fingerprint_print(pin->fingerprint, pinned);
 	if (memcmp(pin->fingerprint, ring->fingerprint, FINGERPRINT_SIZE) != 0)
-		return err_set(e, ERR_PIN_FINGERPRINT, "its fingerprint is %s, remembered is %s", text, pinned);
+		return err_set(e, ERR_PIN_FINGERPRINT, "its fingerprint is %s, " PINS_PATH " has %s", text, pinned);
 	if (ring->generation < pin->generation)
 		return err_set(e, ERR_PIN_ROLLBACK, "generation %u, this machine has seen %u", ring->generation,
 			       pin->generation);

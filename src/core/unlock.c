@@ -178,12 +178,18 @@ struct job {
 	bool deepest_first;
 };
 
+/* Also one that lost its keyring, but has a record still. */
+static bool is_ours(const struct root *root)
+{
+	return root->keyring || (root->value && !root->misplaced);
+}
+
 static enum err do_root(const struct unlock_request *r, const struct job *job, struct zfs *zfs,
 			struct unlock_result *res, const struct root *root)
 {
 	struct root_result *rr = &res->roots[res->n_roots];
 
-	if (!root->keyring && !r->strict)
+	if (!is_ours(root) && !r->strict)
 		return ERR_OK;
 	res->n_roots++;
 	rr->root = root;

@@ -41,7 +41,7 @@ struct unlock_result {
 };
 
 /*
- * Unlocks every root of inv that has a keyring; those without one count as failed only if strict (they were named).
+ * Unlocks every root of inv that has a keyring or a key record; others count as failed only if strict (they were named).
  * The result borrows from inv. Errors: only what stops all: ERR_INTERRUPTED, ERR_ZFS_ABSENT, ERR_NOT_ROOT, ERR_NO_MEMORY,
  * ERR_BUG. *ret is filled in any case and the caller clears it.
  */

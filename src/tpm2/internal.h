@@ -59,17 +59,21 @@ must_check enum err srk_find_or_make(struct tpm2 *t, struct err_ctx *e);
 
 /* PCRs and policies. */
 
-/* Starts a session of type HMAC (protects what is sent) or POLICY (protects what comes back), salted to the SRK. */
+/* Starts a session of type HMAC or POLICY, salted to the SRK: only who has its private part can answer in it. */
 must_check enum err session_start(struct transient *session, TPM2_SE type, struct err_ctx *e);
 
-/* Has an HMAC session encrypt what is sent (TPMA_SESSION_DECRYPT, as the TPM sees it) or what comes back (…_ENCRYPT). */
-must_check enum err session_encrypt(struct tpm2 *t, ESYS_TR session, TPMA_SESSION direction, struct err_ctx *e);
+/*
+ * What the next commands use the session for, as the TPM sees it: TPMA_SESSION_DECRYPT, the first parameter that is
+ * sent is encrypted; TPMA_SESSION_ENCRYPT, the first that comes back. It refuses either where there is no such
+ * parameter. Without TPMA_SESSION_CONTINUESESSION the session ends with the next command, if that succeeds.
+ */
+must_check enum err session_use(const struct transient *session, TPMA_SESSION attributes, struct err_ctx *e);
 
 /*
  * Starts a policy session, asserts the PCRs of s as they are now, and tells the digest that this gives; that of no PCRs
- * is all zero. Where hmac is a session and not ESYS_TR_NONE, nobody on the way can change what is asserted and told.
+ * is all zero. With an HMAC session, which may be NULL, nobody on the way can change what is asserted and told.
  */
-must_check enum err policy_start(struct transient *session, const struct slot_tpm2 *s, ESYS_TR hmac,
+must_check enum err policy_start(struct transient *session, const struct slot_tpm2 *s, const struct transient *hmac,
 				 uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e);
 
 /* Whether all of the PCRs pcrs have a value in the bank that something was measured into. */

@@ -122,7 +122,6 @@ enum err tpm2_live_bank(struct tpm2 *t, uint32_t pcrs, enum tpm2_bank *ret, stru
 	return err;
 }
 
-/* The session ends with the first command that it authorises, which saves flushing it, unless CONTINUESESSION is set. */
 enum err session_use(const struct transient *session, TPMA_SESSION attributes, struct err_ctx *e)
 {
 	TSS2_RC rc = Esys_TRSess_SetAttributes(session->t->esys, session->handle, attributes, 0xff);
@@ -144,12 +143,12 @@ static enum err assert_pcrs(const struct transient *session, const struct slot_t
 			    struct err_ctx *e)
 {
 	TPML_PCR_SELECTION selection = selection_of(s->bank, s->pcrs);
+	ESYS_TR by = hmac ? hmac->handle : NO_SESSION;
 	enum err err = hmac ? session_use(hmac, TPMA_SESSION_DECRYPT | TPMA_SESSION_CONTINUESESSION, e) : ERR_OK;
 
 	if (err)
 		return err;
-	TSS2_RC rc = Esys_PolicyPCR(session->t->esys, session->handle, hmac ? hmac->handle : NO_SESSION, NO_SESSION,
-				    NO_SESSION, NULL, &selection);
+	TSS2_RC rc = Esys_PolicyPCR(session->t->esys, session->handle, by, NO_SESSION, NO_SESSION, NULL, &selection);
 	return tpm2_result(session->t, "TPM2_PolicyPCR", rc, e);
 }
 
@@ -157,12 +156,12 @@ static enum err read_digest(const struct transient *session, const struct transi
 			    uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e)
 {
 	_cleanup_esys_ TPM2B_DIGEST *digest = NULL;
+	ESYS_TR by = hmac ? hmac->handle : NO_SESSION;
 	enum err err = hmac ? session_use(hmac, TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION, e) : ERR_OK;
 
 	if (err)
 		return err;
-	TSS2_RC rc = Esys_PolicyGetDigest(session->t->esys, session->handle, hmac ? hmac->handle : NO_SESSION,
-					  NO_SESSION, NO_SESSION, &digest);
+	TSS2_RC rc = Esys_PolicyGetDigest(session->t->esys, session->handle, by, NO_SESSION, NO_SESSION, &digest);
 	err = tpm2_result(session->t, "TPM2_PolicyGetDigest", rc, e);
 	if (err)
 		return err;

@@ -51,7 +51,7 @@ static enum err create_object(const struct transient *hmac, const struct secret 
 	TPM2B_PUBLIC template = object_template(s->policy);
 	struct tpm2 *t = hmac->t;
 
-	enum err err = session_encrypt(t, hmac->handle, TPMA_SESSION_DECRYPT, e);
+	enum err err = session_use(hmac, TPMA_SESSION_DECRYPT | TPMA_SESSION_CONTINUESESSION, e);
 	if (!err)
 		err = sensitive_of(secret, &sensitive, e);
 	if (err)

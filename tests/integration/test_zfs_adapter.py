@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import termios
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -76,12 +77,16 @@ def busy(node, snapshot):
     reader, writer = os.pipe()
     size = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)  # as large as zfs would make it
     os.write(writer, bytes(size - RECORD_SIZE))
-    with node.popen(["zfs", "send", snapshot], stdout=writer, stderr=subprocess.DEVNULL) as send:
-        os.close(writer)
+    send = node.popen(["zfs", "send", snapshot], stdout=writer, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    try:
+        deadline = time.monotonic() + 20
         while int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, bytes(4)), sys.byteorder) < size:
-            assert send.poll() is None
+            assert send.poll() is None and time.monotonic() < deadline
         yield
+    finally:
         os.close(reader)
+        send.wait(20)
 
 
 def history(node):

@@ -120,6 +120,7 @@ COPY = {"zseal_header": 1, "pool": "tank", "pool_guid": "18446744073709551615", 
 PIN = {"v": 1, "pool": "tank", "pool_guid": "9876543210987654321", "keyring": KEYRING,
        "fingerprint": z.b64(z.fingerprint(RING.key, KEYRING)), "generation": 4, "epoch": z.b64(RING.epoch),
        "srk": TPM2["srk"]}
+OTHER_PIN = {k: v for k, v in {**PIN, "pool": " ~", "pool_guid": "0"}.items() if k != "srk"}
 FUTURE_SLOTS = {**HEADER[1], "later": z.dump({"v": 2, "keyring": KEYRING, "shares": [{"of": {"k": [1, None, True]}}]})}
 
 
@@ -166,6 +167,14 @@ def good_headers():
                   keys={"tank": keys["tank/vm"], "tank/vm": keys["tank"]})
 
 
+def nested(n):
+    """A slot with n objects in each other in its protect."""
+    value = {}
+    for _ in range(n):
+        value = {"x": value}
+    return edit(HEADER[1]["recovery"], "protect", to=value)
+
+
 def good_values():
     yield case("keyring", "one ring", HEADER[0])
     yield case("keyring", "two rings, while a keyring key is changed", CHANGING[0])
@@ -180,19 +189,20 @@ def good_values():
     yield case("slot", "two wraps, no renew", edit(CHANGING[1]["recovery"], "renew", to=None), name="a")
     yield case("slot", "a type that this version does not know", edit(
         edit(HEADER[1]["recovery"], "type", to="later"), "protect",
-        to={"b": [-1, 9223372036854775807, True, False, None, "\"\\ /"], "a": {}, "": []}), name="x" * 63)
+        to={"b": [-1, 9223372036854775807, True, False, None, " !\"\\/~"], "a": {}, "": []}), name="x" * 63)
+    yield case("slot", "16 objects in each other", nested(14), name="deep")
     yield case("records", "one record", HEADER[2]["tank"])
     yield case("records", "one wrapping key under the old and the new keyring key", CHANGING[2]["tank"])
     yield case("records", "four records", {"v": 1, "records": [record("vm", RING, g).json() for g in (4, 3, 2, 1)]})
     yield case("tpm2", "all members", TPM2)
     yield case("tpm2", "neither policy nor handle", PLAIN_TPM2)
+    yield case("tpm2", "the first handle", {**PLAIN_TPM2, "handle": "0x81000000"})
     yield case("tpm2", "the largest blobs, all PCRs", {**TPM2, "public": z.b64(fixed("p", 1024)), "private": z.b64(
         fixed("q", 1024)), "bank": "sha384", "pcrs": list(range(24)), "handle": "0x81ffffff"})
     yield case("copy", "a whole header", z.dump_indented(COPY))
     yield case("copy", "no slots, no records, no pool GUID yet", z.dump_indented(
         {**COPY, "pool_guid": "0", "slots": {}, "records": {}}))
-    yield case("pins", "two pins", "".join(z.dump(p) + "\n" for p in (PIN, edit({**PIN, "pool_guid": "0"}, "srk",
-                                                                              to=None))))
+    yield case("pins", "two pins", "".join(z.dump(p) + "\n" for p in (PIN, OTHER_PIN)))
     yield case("pins", "no pins", "")
     yield case("recovery-key", "as it is printed", z.recovery_print(RECOVERY_KEY), expect=RECOVERY_KEY.hex())
     yield case("recovery-key", "zero", z.recovery_print(bytes(20)), expect=bytes(20).hex())
@@ -334,6 +344,7 @@ def bad_slots():
     yield from bad_at("slot", good, ["protect"], {"an array": [], "a string": "{}", "9,000 bytes": {"x": "y" * 9000},
                                                   "a real number inside": {"x": 0.5}, "an umlaut": {"x": "\u00fc"}},
                       **named)
+    yield case("slot", "17 objects in each other", nested(15), error="format", **named)
     yield from bad_at("slot", good, ["wraps", 0, "epoch"], octets_like(16), **named)
     yield from bad_at("slot", good, ["wraps", 0, "key"], octets_like(40), **named)
     yield from bad_at("slot", good, ["renew", "ephemeral"], octets_like(32), **named)

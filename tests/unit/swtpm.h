@@ -137,6 +137,23 @@ static inline void swtpm_execute(struct swtpm *s, const struct message *command,
 	close(fd);
 }
 
+/* Empties the TPM's memory, as a resource manager does after a program has ended. */
+static inline void swtpm_flush(struct swtpm *s)
+{
+	static const uint32_t first[] = { TPM2_TRANSIENT_FIRST, TPM2_HMAC_SESSION_FIRST, TPM2_POLICY_SESSION_FIRST };
+	struct message command, response;
+
+	for (uint32_t i = 0; i < 9; i++) {
+		uint32_t handle = htobe32(first[i % 3] + i / 3);
+
+		message_set_code(&command, TPM2_CC_FlushContext);
+		memcpy(command.bytes + HEADER_BYTES, &handle, sizeof(handle));
+		command.size += sizeof(handle);
+		command.bytes[5] = (uint8_t)command.size;
+		swtpm_execute(s, &command, &response);
+	}
+}
+
 static inline void wire_record(struct swtpm *s, const struct message *m)
 {
 	if (s->log_size + m->size <= LOG_SIZE)
@@ -232,7 +249,7 @@ static inline __attribute__((format(printf, 2, 3))) const char *swtpm_tool(struc
 	output[n] = 0;
 	int status = pclose(f);
 	if (status != 0)
-		fail_msg("%s: status %d", command, status);
+		fail_msg("%s: status %d, see tool.err", command, status);
 	return output;
 }
 

@@ -403,8 +403,7 @@ static void test_srk_made_once(void **state)
 	assert_int_equal(tpm2_command_count(t), commands);
 	assert_memory_equal(made, found, sizeof(made));
 
-	/* the same key, from the published template: tpm2-tools make it, too, and see what we see */
-	swtpm_tool(s, "printf '\\0\\040%%064d' 0 | sed 's/0/\\x00/g' > /dev/null; tpm2_readpublic -c 0x81000001 -n name");
+	swtpm_tool(s, "tpm2_readpublic -c 0x81000001 -n name");
 	assert_string_equal(swtpm_tool(s, "tpm2_readpublic -c 0x81000001 | grep -A1 ^attributes | tail -1"),
 			    "  value: fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt\n");
 	const char *tools = swtpm_tool(s, "cat name | od -An -v -tx1 | tr -d ' \\n'");
@@ -448,9 +447,8 @@ static void test_srk_of_others(void **state)
 		{ "-G rsa2048 -a '" STORAGE "|noda'", ERR_OK },
 		{ "-G ecc -a 'sensitivedataorigin|userwithauth|restricted|decrypt'", ERR_TPM_SRK }, /* can be duplicated */
 		{ "-G ecc -a '" STORAGE "|adminwithpolicy'", ERR_TPM_SRK },
-		{ "-G ecc -a '" STORAGE "|stclear'", ERR_TPM_SRK },
-		{ "-G ecc -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|decrypt'", ERR_TPM_SRK },
-		{ "-G ecc -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign'", ERR_TPM_SRK },
+		{ "-G ecc:null -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|decrypt'", ERR_TPM_SRK },
+		{ "-G ecc:ecdsa:null -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign'", ERR_TPM_SRK },
 		{ "-G ecc384", ERR_TPM_SRK },
 		{ "-G ecc:aes256cfb", ERR_TPM_SRK },
 		{ "-G rsa3072", ERR_TPM_SRK },
@@ -466,16 +464,14 @@ static void test_srk_of_others(void **state)
 		struct slot_tpm2 slot;
 		struct err_ctx e = { 0 };
 
-		/* stclear objects cannot be persistent, so there the refusal is the TPM's */
-		if (strstr(cases[i].options, "stclear"))
-			continue;
 		swtpm_tool(s, "tpm2_createprimary -C o %s -c srk && tpm2_evictcontrol -C o -c srk 0x81000001 && "
 			      "tpm2_flushcontext -t", cases[i].options);
 		assert_int_equal(find_srk(s), cases[i].err);
 		_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
 		wire_forget(s);
 		expect(tpm2_seal(t, &seal, soon(), &slot, &e), cases[i].err, &e);
-		assert_int_equal(wire_count(s, TPM2_CC_Create), cases[i].err == ERR_OK);
+		/* the first use of a key without noDA gets RETRY from a TPM that has to write something down */
+		assert_int_equal(wire_count(s, TPM2_CC_Create) > 0, cases[i].err == ERR_OK);
 		if (!cases[i].err)
 			assert_int_equal(unseal(s, &slot), ERR_OK);
 		swtpm_tool(s, "tpm2_evictcontrol -C o -c 0x81000001");
@@ -488,7 +484,7 @@ static void test_srk_exchanged(void **state)
 	struct slot_tpm2 slot = a_slot(s);
 
 	swtpm_tool(s, "tpm2_evictcontrol -C o -c 0x81000001 && printf x > unique && "
-		      "tpm2_createprimary -C o -G ecc -u unique -c srk && tpm2_evictcontrol -C o -c srk 0x81000001 && "
+		      "tpm2_createprimary -C o -G rsa -u unique -c srk && tpm2_evictcontrol -C o -c srk 0x81000001 && "
 		      "tpm2_flushcontext -t");
 	assert_int_equal(unseal(s, &slot), ERR_TPM_NOT_MINE);
 	assert_int_equal(wire_count(s, 0), 1);
@@ -810,8 +806,8 @@ static void test_lockout(void **state)
 	swtpm_tool(s, "tpm2_createprimary -C o -G ecc -c srk && tpm2_evictcontrol -C o -c srk 0x81000001 && "
 		      "tpm2_flushcontext -t && tpm2_dictionarylockout -s -n 1 -t 1000 -l 1000");
 	struct slot_tpm2 slot = a_slot(s);
-	swtpm_tool(s, "tpm2_create -C 0x81000001 -p right -i tool.err -u pub -r priv -c object && echo x > key && "
-		      "! tpm2_unseal -c object -p wrong; tpm2_flushcontext -t");
+	swtpm_tool(s, "echo x > data && tpm2_create -C 0x81000001 -p right -i data -u pub -r priv -c object && "
+		      "! tpm2_unseal -c object -p wrong && tpm2_flushcontext -t");
 	assert_int_equal(unseal(s, &slot), ERR_TPM_LOCKOUT);
 	assert_int_equal(wire_count(s, TPM2_CC_Load), 1);
 	swtpm_tool(s, "tpm2_dictionarylockout -c");
@@ -916,7 +912,7 @@ static void test_interposer_changes_responses(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		wire_fault(s, cases[i].at, 1, NULL, cases[i].after);
 		assert_int_equal(unseal(s, &slot), cases[i].err);
-		swtpm_tool(s, "tpm2_flushcontext -t; tpm2_flushcontext -l");
+		swtpm_flush(s);
 	}
 }
 
@@ -935,46 +931,60 @@ static void test_interposer_cannot_choose_the_policy(void **state)
 		wire_fault(s, cases[i], 1, NULL, flip_last);
 		assert_int_equal(tpm2_seal(t, &seal, soon(), &slot, NULL), ERR_TPM_FAILED);
 		assert_int_equal(s->faults_left, 0);
-		swtpm_tool(s, "tpm2_flushcontext -t; tpm2_flushcontext -l");
+		swtpm_flush(s);
 	}
 }
 
-/* A response of any bytes and any length, ever the same for a seed. */
-static bool answer_nonsense(struct swtpm *s, const struct message *command, struct message *response)
+static uint32_t random_below(uint32_t end)
 {
-	static uint64_t x = 88172645463325252ull; /* xorshift64 */
+	static uint64_t x = 88172645463325252; /* xorshift64: every run is the same */
 
-	(void)command;
-	response->size = HEADER_BYTES;
-	for (size_t i = 0; i < response->size; i++) {
-		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		response->bytes[i] = (uint8_t)x;
-		if (i == 0)
-			response->size += x >> 32 & 0xff;
-	}
-	uint32_t size = htobe32((uint32_t)response->size - (x >> 40 & 0xf ? 0 : 1)), code = 0;
-	memcpy(response->bytes + 2, &size, sizeof(size));
-	memcpy(response->bytes + 6, &code, sizeof(code));
-	response->bytes[0] = 0x80;
-	response->bytes[1] = s->fault_at == TPM2_CC_Unseal ? 2 : 1;
-	return true;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (uint32_t)(x >> 32) % end;
 }
 
-static void test_nonsense(void **state)
+/* Some bytes of the response are others, or it is shorter or longer; it always says "success", and sometimes lies. */
+static void garble(struct swtpm *s, const struct message *command, struct message *response)
+{
+	uint32_t size, success = 0;
+
+	(void)s;
+	(void)command;
+	if (random_below(4) == 0)
+		response->size = HEADER_BYTES + random_below(400);
+	for (uint32_t n = random_below(8); n > 0 && response->size > HEADER_BYTES; n--)
+		response->bytes[HEADER_BYTES + random_below((uint32_t)response->size - HEADER_BYTES)] ^=
+			1 + random_below(255);
+	size = htobe32((uint32_t)response->size - (random_below(16) == 0));
+	memcpy(response->bytes + 2, &size, sizeof(size));
+	memcpy(response->bytes + 6, &success, sizeof(success));
+}
+
+static void test_garbled_responses(void **state)
 {
 	static const TPM2_CC cases[] = { TPM2_CC_ReadPublic, TPM2_CC_Load, TPM2_CC_StartAuthSession, TPM2_CC_PolicyPCR,
 					 TPM2_CC_PolicyGetDigest, TPM2_CC_Unseal, TPM2_CC_FlushContext };
 	struct swtpm *s = *state;
-	struct slot_tpm2 slot = a_slot(s);
+	_cleanup_secret_ struct secret *secret = new_secret();
+	struct slot_tpm2 slot;
+	unsigned failures = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		for (int n = 0; n < 50; n++) {
-			wire_forget(s);
-			wire_fault(s, cases[i], 1, answer_nonsense, NULL);
-			assert_true(unseal(s, &slot) != ERR_OK || cases[i] == TPM2_CC_FlushContext ||
-				    cases[i] == TPM2_CC_PolicyPCR);
-			swtpm_tool(s, "tpm2_flushcontext -t; tpm2_flushcontext -l");
-		}
+	seal_to(s, secret, PCR(7), &slot);
+	for (unsigned i = 0; i < 50 * ARRAY_SIZE(cases); i++) {
+		_cleanup_secret_ struct secret *back = NULL;
+		_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
+
+		wire_forget(s);
+		wire_fault(s, cases[i % ARRAY_SIZE(cases)], 1, NULL, garble);
+		if (tpm2_unseal(t, &slot, deadline_in(100), &back, NULL) == ERR_OK)
+			assert_true(secret_equal(secret, back));
+		else
+			failures++;
+		swtpm_flush(s);
+	}
+	assert_in_range(failures, 150, 300);
 }
 
 static bool answer_never(struct swtpm *s, const struct message *command, struct message *response)
@@ -1013,7 +1023,7 @@ static void test_silence(void **state)
 
 		/* and when it has come to itself, the same connection works again */
 		wire_forget(s);
-		swtpm_tool(s, "tpm2_flushcontext -t; tpm2_flushcontext -l");
+		swtpm_flush(s);
 		expect(tpm2_unseal(t, &slot, soon(), &secret, &e), ERR_OK, &e);
 	}
 }
@@ -1245,7 +1255,7 @@ int main(void)
 		TPM_TEST(test_interposer_exchanges_the_key),
 		TPM_TEST(test_interposer_changes_responses),
 		TPM_TEST(test_interposer_cannot_choose_the_policy),
-		TPM_TEST(test_nonsense),
+		TPM_TEST(test_garbled_responses),
 		TPM_TEST(test_silence),
 		TPM_TEST(test_silence_from_the_start),
 		TPM_TEST(test_deadline_that_has_passed),

@@ -1,0 +1,453 @@
+# SPDX-License-Identifier: MIT
+"""The command line: golden transcripts, every option, every exit status, and what breaks a command line.
+
+After a change that is meant, write the transcripts anew and read them in the diff:
+
+    ZSEAL_WRITE_TRANSCRIPTS=1 /usr/bin/python3 -m pytest tests/integration/test_cli.py -k transcript
+"""
+import difflib
+import json
+import os
+import re
+
+import pytest
+import transcript
+from conftest import (EXIT_STATUS, ROOT, Dialogue, assert_done, assert_opens, assert_opens_with_key, assert_refused,
+                      assert_refused_json, assert_said, create_pool, is_locked, keep_recovery_key_secret, lock, one_zfs,
+                      run, try_create, unlock_with_key, zseal)
+
+pytestmark = one_zfs
+
+NOBODY = 65534
+
+VERBS = ["create", "unlock", "lock", "status", "slot list", "header backup", "header verify", "header restore",
+         "version"]
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="this machine can't: only root can become another user")
+
+
+@pytest.mark.parametrize("name", transcript.files())
+def test_transcript(node, name):
+    golden, now = transcript.replay(node, name)
+    if os.environ.get("ZSEAL_WRITE_TRANSCRIPTS"):
+        transcript.write(name, now)
+        return
+    diff = difflib.unified_diff(golden.splitlines(), now.splitlines(), name, "now", lineterm="")
+    assert golden == now, "\n".join(diff)
+
+
+# ---- options ----
+
+def help_of(node, verb):
+    return assert_done(zseal(node, *verb.split(), "--help")).stdout
+
+
+def options_in(text):
+    """(option, takes an argument) as a help shows them."""
+    shown = re.findall(r"^  (-\w|  )(,)? ?(?:--([a-z-]+))?( [A-Z=]+)?  +\S", text, re.MULTILINE)
+    return [("--" + name if name else letter, bool(argument)) for letter, _, name, argument in shown]
+
+
+def test_help_shows_every_option_of_the_tables(node):
+    sources = "".join(path.read_text() for path in (ROOT / "src/cli").glob("*.c"))
+    sources += (ROOT / "src/cli/session.h").read_text()
+    tables = set(re.findall(r'\{ "([a-z-]+)", (?:0|\'\w\'), (?:NULL|")', sources))
+    tables |= set(re.findall(r"\{ NULL, '(\w)', ", sources))
+    shown = {option.lstrip("-") for verb in VERBS for option, _ in options_in(help_of(node, verb))}
+    assert len(shown) > 15
+    assert tables == shown
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_that_help_shows_is_one(node, verb):
+    text = help_of(node, verb)
+    for option, takes_argument in options_in(text):
+        assert zseal(node, *verb.split(), option, *(["1"] if takes_argument else []), "--help").stdout == text
+        if takes_argument:
+            assert_refused(zseal(node, *verb.split(), option), "usage", f"{option} needs an argument")
+
+
+def test_usage_names_every_verb_and_every_exit_status(node):
+    usage = assert_done(zseal(node, "--help")).stdout
+    for verb in VERBS:
+        assert f"\n  {verb} " in usage
+    statuses = usage[usage.index("Exit status"):]
+    for status in EXIT_STATUS.values():
+        assert re.search(rf"\b{status} [a-z]", statuses), status
+    for spelling in ("-h", "help"):
+        assert zseal(node, spelling).stdout == usage
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_unknown_option_is_refused_by_every_verb(node, verb):
+    assert_refused(zseal(node, *verb.split(), "--frobnicate"), "usage", f"zseal {verb}", "no option --frobnicate")
+
+
+# ---- exit statuses ----
+
+def test_exit_statuses(world, node):
+    """One of each class that a user can meet. 70 is a mistake in zseal and cannot be had."""
+    tank = create_pool(node)
+    lock(node, "tank")
+    assert zseal(node, "version").status == EXIT_STATUS["ok"]
+    assert zseal(node, "frobnicate").status == EXIT_STATUS["usage"]
+    assert_refused(zseal(node, "unlock", "tank9"), "zfs-not-found", "tank9")
+    node.tpm.off()
+    assert_refused(zseal(node, "unlock", "tank"), "tpm-missing", "tank", "slot tpm2-a")
+    node.tpm.on()
+    node.tpm.change_boot_chain()
+    assert_refused(zseal(node, "unlock", "tank"), "tpm-policy", "tank", "slot tpm2-a")
+    create_pool(node, "other", 2, ["--no-tpm"])
+    assert_refused(zseal(node, "unlock", "--all"), "tpm-policy", "tank", status=EXIT_STATUS["partial"])
+    run(node, "zfs", "set", "zseal:keyring=hello", "other")
+    run(node, "zfs", "unload-key", "other")
+    assert_refused(zseal(node, "unlock", "other"), "format", "other")
+    with Dialogue(node, ["zseal", "unlock", "--recovery", "tank"]) as person:
+        person.expect("Recovery key")
+        person.press(b"\x03")
+        assert person.end().status == EXIT_STATUS["interrupted"]
+    assert_opens_with_key(node, "tank", tank.recovery_key)
+    run(node, "zpool", "export", "tank")
+    second = world.node("b")
+    run(second, "zpool", "import", "tank")
+    assert_refused(zseal(second, "unlock", "--trust", tank.fingerprint, "tank"), "tpm-not-mine", "tank", "slot tpm2-a")
+    assert is_locked(second, "tank")
+
+
+# ---- standard descriptors ----
+
+def shell(node, line, **kw):
+    done = node.run(["bash", "-c", line], **kw)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["version", "version --json", "--help", "unlock --help", "status",
+                                       "status --json", "lock --all --json"])
+def test_full_standard_output_is_told(node, arguments):
+    status, _, stderr = shell(node, f"zseal {arguments} >/dev/full")
+    assert status == EXIT_STATUS["interrupted"]
+    assert_said(stderr, "output", "standard output", "No space left on device")
+
+
+def test_full_standard_output_keeps_nothing_from_being_unlocked(node):
+    tank = create_pool(node)
+    lock(node, "tank")
+    status, _, stderr = shell(node, "zseal unlock tank >/dev/full")
+    assert status == EXIT_STATUS["interrupted"] and not is_locked(node, "tank")
+    assert_said(stderr, "output")
+    lock(node, "tank")
+    assert_opens_with_key(node, "tank", tank.recovery_key)
+
+
+def test_create_on_full_standard_output_makes_a_pool_that_opens(node):
+    status, _, stderr = shell(node, "zseal create --recovery-to-fd 3 -m none tank /mnt/disk1 3>/run/key >/dev/full")
+    assert status == EXIT_STATUS["interrupted"]
+    assert_said(stderr, "output", "standard output")
+    key = node.path("/run/key").read_text().strip()
+    keep_recovery_key_secret(node.world, key)
+    lock(node, "tank")
+    assert_opens(node, "tank")
+    lock(node, "tank")
+    assert_opens_with_key(node, "tank", key)
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", "2>/dev/full", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
+def test_failure_keeps_its_exit_status_wherever_it_is_told(node, redirection):
+    assert shell(node, f"zseal unlock tank9 {redirection}")[0] == EXIT_STATUS["state"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_descriptors_break_nothing(node, closed):
+    """Whatever zseal opens must not become its standard descriptors: a disk or a TPM would get its messages."""
+    line = f"zseal create --recovery-to-fd 7 -m none tank /mnt/disk1 7>/run/key {closed}"
+    assert shell(node, line)[0] == 0
+    key = node.path("/run/key").read_text()
+    keep_recovery_key_secret(node.world, key.strip())
+    assert shell(node, f"zseal lock tank {closed}")[0] == 0 and is_locked(node, "tank")
+    assert shell(node, f"zseal unlock tank {closed}")[0] == 0 and not is_locked(node, "tank")
+    lock(node, "tank")
+    assert shell(node, f"zseal unlock --recovery-fd 7 tank 7</run/key {closed}")[0] == 0
+    assert not is_locked(node, "tank")
+    assert key == node.path("/run/key").read_text()
+    assert_done(zseal(node, "header", "verify", "tank"))
+
+
+def test_recovery_key_that_nobody_takes_makes_no_pool(node):
+    for target in (">/dev/full", "> >(exec true)"):
+        line = f"trap '' PIPE; exec 3{target}; wait; zseal create --no-tpm --recovery-to-fd 3 -m none tank /mnt/disk1"
+        status, stdout, stderr = shell(node, line)
+        assert status == EXIT_STATUS["interrupted"] and not stdout, stderr
+        assert_said(stderr, "output", "descriptor 3")
+    assert run(node, "zpool", "list", "-H") == ""
+    assert not node.path("/etc/zseal/pins").exists() or not node.path("/etc/zseal/pins").read_text()
+    create_pool(node)
+
+
+def test_without_a_terminal_nothing_is_asked(node):
+    tank = create_pool(node)
+    lock(node, "tank")
+    assert_refused(zseal(node, "unlock", "--recovery", "tank"), "no-input", "terminal")
+    assert_refused(zseal(node, "create", "tank2", node.world.disk(2)), "no-input", "--recovery-to-fd")
+    result = unlock_with_key(node, "", "tank")
+    assert_refused(result, "no-input")
+    node.path("/etc/zseal/pins").unlink()
+    assert_refused(zseal(node, "unlock", "tank", input="yes\n"), "pin-missing", tank.fingerprint)
+    assert_opens_with_key(node, "tank", tank.recovery_key)
+
+
+# ---- who and where ----
+
+@needs_root
+@pytest.mark.parametrize("arguments", ["unlock tank", "unlock --all", "lock tank", "lock --all", "create tank2 disk",
+                                       "header backup tank", "header verify tank", "header restore tank"])
+def test_not_root_is_refused(node, arguments):
+    create_pool(node)
+    result = zseal(node, *arguments.split(), uid=NOBODY)
+    assert_refused(result, "not-root")
+    assert "null" not in result.stderr
+    assert_refused_json_unless_backup(node, arguments)
+    lock(node, "tank")
+    assert_opens(node, "tank")
+
+
+def assert_refused_json_unless_backup(node, arguments):
+    if "backup" in arguments:
+        return
+    verb = [word for word in VERBS if arguments.startswith(word)][0]
+    rest = arguments[len(verb):].split()
+    assert_refused_json(zseal(node, *verb.split(), "--json", *rest, uid=NOBODY), "not-root")
+
+
+@needs_root
+def test_status_needs_no_root(node):
+    tank = create_pool(node)
+    status = assert_done(zseal(node, "status", uid=NOBODY)).stdout
+    assert tank.fingerprint in status and tank.keyring in status
+    assert "unlocked" in status
+    found = assert_done(zseal(node, "status", "--json", uid=NOBODY)).json
+    assert found["keyrings"][0]["fingerprint"] == tank.fingerprint
+    assert "tpm2-a" in assert_done(zseal(node, "slot", "list", "tank", uid=NOBODY)).stdout
+
+
+@pytest.mark.parametrize("arguments", ["status", "slot list", "unlock --all", "unlock tank", "lock --all",
+                                       "header verify tank", "header restore tank"])
+def test_without_the_zfs_module(world, arguments):
+    without = world.node("without", zfs_module=False)
+    assert_refused(zseal(without, *arguments.split()), "zfs-absent")
+    assert_refused_json(zseal(without, *arguments.split(), "--json"), "zfs-absent")
+
+
+def test_create_without_the_zfs_module(world):
+    without = world.node("without", zfs_module=False)
+    result, key = try_create(without, "--no-tpm", "tank", world.disk(1))
+    assert_refused(result, "zfs-absent")
+    assert not key and not os.listdir(without.path("/var/lib/zseal"))
+
+
+@pytest.mark.parametrize("program", ["zfs", "zpool"])
+def test_without_the_zfs_programs(node, program):
+    create_pool(node)
+    lock(node, "tank")
+    for arguments in ("status", "unlock --all", "lock --all", "header verify tank",
+                      "create --no-tpm --recovery-to-fd 1 tank2 /mnt/disk2"):
+        line = f"mount --bind /dev/null /usr/sbin/{program} && zseal {arguments}"
+        done = node.run(["unshare", "--mount", "bash", "-c", line])
+        if arguments.startswith("create") and program == "zfs":
+            continue  # it is missed only after zpool has made the pool
+        assert done.returncode == EXIT_STATUS["state"], (arguments, done)
+        assert_said(done.stderr, "no-program", program)
+    assert_opens(node, "tank")
+
+
+# ---- JSON ----
+
+@pytest.mark.parametrize("arguments", [
+    "unlock --all tank", "unlock", "unlock --frobnicate tank", "unlock tank --recovery-fd", "unlock nosuch",
+    "unlock --recovery-fd 77 tank", "unlock --recovery tank", "unlock --config /nowhere tank", "unlock tank",
+    "lock --frobnicate", "lock nosuch", "lock --all", "status nosuch", "status --config x", "slot list nosuch",
+    "header verify nosuch", "header verify --from /nowhere tank", "header verify tank", "header restore nosuch",
+    "header restore tank tank", "create tank", "create --no-tpm tank disk", "create --no-tpm --no-recovery tank disk",
+    "create --pcrs x tank disk", "create --no-recovery tank /mnt/disk1", "create --no-recovery x /nowhere", "version x",
+])
+def test_json_is_one_document_whatever_happens(node, arguments):
+    create_pool(node, args=["--no-tpm"])
+    run(node, "zfs", "unload-key", "tank")
+    verb = [word for word in VERBS if arguments.startswith(word)][0]
+    rest = arguments[len(verb):].split()
+    for argv in ([*verb.split(), "--json", *rest], [*verb.split(), *rest, "--json"]):
+        if verb == "create" and argv[-1] == "--json":
+            continue  # its options stand before its arguments
+        if argv[-2:] == ["--recovery-fd", "--json"]:
+            continue  # here it is the option's argument
+        result = zseal(node, *argv)
+        assert isinstance(json.loads(result.stdout), dict), result
+        if "error" in result.json:
+            assert result.json["error"]["advice"] and result.json["error"]["what"]
+            assert result.status == EXIT_STATUS[result.json["error"]["class"].replace("-", "_")]
+        else:
+            assert result.status == 0 or result.json["roots"], result
+
+
+# ---- the world around it ----
+
+def test_locale_columns_and_terminal_type_do_not_matter(node):
+    create_pool(node)
+    shown = assert_done(zseal(node, "status")).stdout
+    for environment in ({"LC_ALL": "de_DE.UTF-8"}, {"LC_ALL": "nonsense", "LANG": None}, {"COLUMNS": "3"},
+                        {"TERM": None, "PATH": None, "HOME": None}, {"POSIXLY_CORRECT": "1"}):
+        assert assert_done(zseal(node, "status", env=environment) if "PATH" not in environment else
+                           zseal_by_path(node, environment)).stdout == shown
+
+
+def zseal_by_path(node, environment):
+    return zseal.__globals__["_result"](node, node.run(["/usr/sbin/zseal", "status"], env=environment))
+
+
+GROUP = "[cbdefghijklnrtuv]{6}"
+
+
+def test_a_terminal_of_40_columns(node):
+    """The key is one piece of text, whatever width it is broken at, and no line of zseal's covers it."""
+    with Dialogue(node, ["bash", "-c", "stty cols 40 rows 12; exec zseal create -m none tank /mnt/disk1"]) as person:
+        key = person.expect(f"({GROUP}-){{7}}{GROUP}").group()
+        keep_recovery_key_secret(node.world, key)
+        for _ in range(2):
+            group = int(person.expect(r"Type group (\d)").group(1))
+            person.type(key.split("-")[group - 1])
+        result = assert_done(person.end())
+    assert "pool tank is made" in result.stdout
+    lock(node, "tank")
+    assert_opens_with_key(node, "tank", key)
+
+
+# ---- too much ----
+
+def test_many_arguments(node):
+    create_pool(node)
+    shown = assert_done(zseal(node, "status", "tank")).stdout
+    assert assert_done(zseal(node, "status", *["tank"] * 300)).stdout == shown
+    assert assert_done(zseal(node, "lock", *["tank"] * 300)).stdout == "tank: locked\n"
+    assert assert_done(zseal(node, "unlock", *["tank"] * 300)).stdout == "tank: unlocked (slot tpm2-a)\n"
+    assert_refused(zseal(node, "status", *[f"tank{n}" for n in range(300)]), "zfs-not-found", "tank0")
+    assert_refused(zseal(node, "unlock", *["tank"] * 299, "tank9"), "zfs-not-found", "tank9")
+    assert_refused(zseal(node, "create", *["-o", "comment=x"] * 129, "tank2", "disk"), "usage", "more than 128")
+
+
+@pytest.mark.parametrize("argv", [["x" * 100_000], ["unlock", "x" * 100_000], ["unlock", "--" + "x" * 100_000],
+                                  ["unlock", "--trust", "x" * 100_000, "tank"], ["unlock", "a/" * 50_000 + "b"],
+                                  ["create", "--no-tpm", "--recovery-to-fd", "1", "x" * 100_000, "disk"],
+                                  ["create", "--no-tpm", "--recovery-to-fd", "9" * 1000, "tank", "disk"],
+                                  ["create", "--slot-name", "x" * 1000, "--recovery-to-fd", "1", "tank", "disk"],
+                                  ["create", "--pcrs", "7," * 1000, "--recovery-to-fd", "1", "tank", "disk"]])
+def test_a_very_long_argument_is_refused_in_a_few_words(node, argv):
+    result = zseal(node, *argv)
+    assert_refused(result, "usage")
+    assert len(result.stderr) < 1000
+
+
+def test_a_name_as_long_as_zfs_takes(node):
+    name = "p" + "x" * 200
+    pool = create_pool(node, name)
+    lock(node, name)
+    assert_opens(node, name)
+    lock(node, name)
+    assert_opens_with_key(node, name, pool.recovery_key)
+    assert name in assert_done(zseal(node, "status")).stdout
+    assert_done(zseal(node, "header", "verify", name))
+
+
+# ---- what a stranger wrote ----
+
+ESCAPE = "\x1b[31m\x1b]0;owned\x07\r\x08\x7f\t\x9b31m\u202e"
+# What a person may see of anything: printable ASCII, line ends, and zseal's own ellipsis.
+SHOWN = re.compile(r"[ -~\n…]*")
+
+
+def assert_harmless(node, *argv, **kw):
+    result = zseal(node, *argv, **kw)
+    assert SHOWN.fullmatch(result.stdout), ascii(result.stdout)
+    assert SHOWN.fullmatch(result.stderr), ascii(result.stderr)
+    return result
+
+
+EVIL_PROPERTIES = {
+    "keylocation": f"file:///tmp/{ESCAPE}", "zseal:key": ESCAPE, "zseal:keyring": ESCAPE, "zseal:slot.evil": ESCAPE,
+    "zseal:slot.recovery": f'{{"v":1,"{ESCAPE}":1}}',
+    "zseal:slot.tpm2-a": '{"v":1,"\\u001b[31m":"\\u009b31m"}',
+    "zseal:slot.type": '{"v":2,"type":"\\u001b[31m"}',
+}
+
+
+@pytest.mark.parametrize("name", EVIL_PROPERTIES)
+def test_a_delegated_user_cannot_write_on_the_terminal(node, name):
+    """Whoever may set a property of a dataset sets it to what moves cursors; it must not get out, and JSON stays JSON."""
+    create_pool(node)
+    header = assert_done(zseal(node, "header", "backup", "--output", "-", "tank")).stdout
+    raw = EVIL_PROPERTIES[name].encode() + b"\xff\xfe\x80"
+    for value in (raw, EVIL_PROPERTIES[name].encode()):
+        run(node, "bash", "-c", 'zfs set "$0=$(base64 -d)" tank', name, input=_base64(value))
+        for arguments in ("status", "slot list", "unlock tank", "lock tank", "unlock --all", "header verify tank",
+                          "header restore --dry-run tank", "header backup --dry-run tank"):
+            assert_harmless(node, *arguments.split())
+            if "backup" not in arguments:
+                found = json.loads(assert_harmless(node, *arguments.split(), "--json").stdout)
+                assert found
+        for root in json.loads(zseal(node, "status", "--json").stdout)["roots"]:
+            assert root["dataset"] == "tank"
+            break
+        else:
+            pytest.fail("status --json forgot the encryption root")
+    if name == "keylocation":
+        assert_opens(node, "tank")
+    else:
+        node.path("/run/header").write_text(header)
+        assert_done(zseal(node, "header", "restore", "--from", "/run/header", "tank"))
+        run(node, "zfs", "unload-key", "tank")
+        assert_opens(node, "tank")
+
+
+def _base64(raw):
+    import base64  # pylint: disable=import-outside-toplevel
+    return base64.b64encode(raw).decode()
+
+
+@pytest.mark.parametrize("argv", [
+    [ESCAPE], ["slot", ESCAPE], ["unlock", ESCAPE], ["unlock", "--" + ESCAPE], ["unlock", "--trust", ESCAPE, "tank"],
+    ["unlock", "--config", ESCAPE, "tank"], ["unlock", "--config", "/" + ESCAPE, "tank"],
+    ["unlock", "--recovery-fd", ESCAPE, "tank"], ["header", "verify", "--from", "/" + ESCAPE, "tank"],
+    ["header", "backup", "--output", "/nowhere/" + ESCAPE, "tank"],
+    ["create", "--recovery-to-fd", "1", ESCAPE, "disk"], ["create", "--recovery-to-fd", "1", "tank2", "/mnt/" + ESCAPE],
+    ["create", "--recovery-to-fd", "1", "--pcrs", ESCAPE, "tank2", "disk"],
+    ["create", "--recovery-to-fd", "1", "--slot-name", ESCAPE, "tank2", "disk"],
+    ["create", "--recovery-to-fd", "1", "-o", ESCAPE, "tank2", "disk"],
+    ["create", "--recovery-to-fd", "1", "-O", ESCAPE + "=1", "tank2", "disk"],
+    ["create", "--recovery-to-fd", "1", "-O", "zseal:" + ESCAPE, "tank2", "disk"], ["version", ESCAPE],
+])
+def test_an_argument_cannot_write_on_the_terminal(node, argv):
+    create_pool(node, args=["--no-tpm"])
+    assert assert_harmless(node, *argv).status != 0
+
+
+@pytest.mark.parametrize("line", [f"[{ESCAPE}]\n{ESCAPE} = {ESCAPE}\n", f"[tpm2]\n{ESCAPE} = 1\n", ESCAPE + "\n",
+                                  f"[tpm2]\ntcti = {ESCAPE}\n", f"[trust]\nfingerprint = {ESCAPE}\n"])
+def test_a_configuration_cannot_write_on_the_terminal(node, line):
+    create_pool(node)
+    lock(node, "tank")
+    node.path("/etc/zseal/zseal.conf").write_text(line)
+    for arguments in ("status", "unlock tank"):
+        assert_harmless(node, *arguments.split())
+    assert_refused(zseal(node, "unlock", "tank"), "config")
+    node.path("/etc/zseal/zseal.conf").unlink()
+    assert_opens(node, "tank")
+
+
+def test_damaged_pins_are_told_and_can_be_mended(node):
+    create_pool(node)
+    lock(node, "tank")
+    pins = node.path("/etc/zseal/pins")
+    before = pins.read_text()
+    pins.write_text(before + ESCAPE + "\n")
+    assert_harmless(node, "unlock", "tank")
+    assert_refused(zseal(node, "unlock", "tank"), "config", "/etc/zseal/pins", "line 2")
+    pins.write_text(before)
+    assert_opens(node, "tank")
