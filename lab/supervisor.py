@@ -20,9 +20,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+# An isolated interpreter does not look beside its script.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-# pylint: disable=wrong-import-position  # the lab's folder is not on an isolated interpreter's path
+# pylint: disable=wrong-import-position
 from journal import Journal
 from namespace import BUILD, NODE, enter
 from tpm.chip import Chip
@@ -129,16 +130,15 @@ class Engine:
         return self._process.pid if self._process and self._process.poll() is None else None
 
 
-def _in_this_machine():
-    """Everything that runs in our network namespace, also what went into a mount namespace of its own."""
-    own = os.stat("/proc/self/ns/net").st_ino
+def _programs():
+    """Whatever came into the machine's network namespace from outside, also if it has other mounts by now. The machine
+    itself is one session."""
+    namespace = os.stat("/proc/self/ns/net").st_ino
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if os.stat(entry / "ns/net").st_ino == own:
-                    yield int(entry.name)
-            except OSError:
-                continue
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(entry.name)
+            if os.stat(entry / "ns/net").st_ino == namespace and os.getsid(pid) != os.getpid():
+                yield pid
 
 
 def _kill(pid):
@@ -149,13 +149,11 @@ def _kill(pid):
             select.select([handle], [], [], _DEATH_TIMEOUT_S)
         finally:
             os.close(handle)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
 
 
-def _kill_all():
-    """Until nothing is left: what was just being forked is there in the next round."""
-    while pids := list(_in_this_machine()):
+def _kill_programs():
+    """Until none is left: what was just being forked is there in the next round."""
+    while pids := list(_programs()):
         for pid in pids:
             _kill(pid)
 
@@ -190,13 +188,14 @@ class Machine:
         return {}
 
     def off(self):
-        """The power goes for programs and the engine; the TPM is told before."""
+        """The power goes. Programs are first, so that none sees the machine without ZFS; the TPM is told, as a kernel
+        does."""
+        _kill_programs()
         if self._engine:
             self._engine.kill()
         if self._tpm:
             self._tpm.end()
         self._journal.end()
-        _kill_all()
 
 
 def _answer(connection, answer):
@@ -231,8 +230,12 @@ def _listen():
 
 
 def _lock():
+    """Held as long as this process lives."""
     lock = os.open("lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError("it runs already") from None
 
 
 def _start(config):

@@ -23,20 +23,21 @@ _OBJECT_USER_WITH_AUTH = 0x00000040
 
 # Part 2, table "TPM_CC constants", from 0x11F on; an empty name is a number that is not in use.
 _FIRST = 0x11F
-_NAMES = """NV_UndefineSpaceSpecial EvictControl HierarchyControl NV_UndefineSpace - ChangeEPS ChangePPS Clear ClearControl
-ClockSet HierarchyChangeAuth NV_DefineSpace PCR_Allocate PCR_SetAuthPolicy PP_Commands SetPrimaryPolicy FieldUpgradeStart
-ClockRateAdjust CreatePrimary NV_GlobalWriteLock GetCommandAuditDigest NV_Increment NV_SetBits NV_Extend NV_Write
-NV_WriteLock DictionaryAttackLockReset DictionaryAttackParameters NV_ChangeAuth PCR_Event PCR_Reset SequenceComplete
-SetAlgorithmSet SetCommandCodeAuditStatus FieldUpgradeData IncrementalSelfTest SelfTest Startup Shutdown StirRandom
-ActivateCredential Certify PolicyNV CertifyCreation Duplicate GetTime GetSessionAuditDigest NV_Read NV_ReadLock
-ObjectChangeAuth PolicySecret Rewrap Create ECDH_ZGen HMAC Import Load Quote RSA_Decrypt - HMAC_Start SequenceUpdate
-Sign Unseal - PolicySigned ContextLoad ContextSave ECDH_KeyGen EncryptDecrypt FlushContext - LoadExternal MakeCredential
-NV_ReadPublic PolicyAuthorize PolicyAuthValue PolicyCommandCode PolicyCounterTimer PolicyCpHash PolicyLocality
-PolicyNameHash PolicyOR PolicyTicket ReadPublic RSA_Encrypt - StartAuthSession VerifySignature ECC_Parameters
-FirmwareRead GetCapability GetRandom GetTestResult Hash PCR_Read PolicyPCR PolicyRestart ReadClock PCR_Extend
-PCR_SetAuthValue NV_Certify EventSequenceComplete HashSequenceStart PolicyPhysicalPresence PolicyDuplicationSelect
-PolicyGetDigest TestParms Commit PolicyPassword ZGen_2Phase EC_Ephemeral PolicyNvWritten PolicyTemplate CreateLoaded
-PolicyAuthorizeNV EncryptDecrypt2 AC_GetCapability AC_Send Policy_AC_SendSelect CertifyX509 ACT_SetTimeout""".split()
+_NAMES = """NV_UndefineSpaceSpecial EvictControl HierarchyControl NV_UndefineSpace - ChangeEPS ChangePPS Clear
+ClearControl ClockSet HierarchyChangeAuth NV_DefineSpace PCR_Allocate PCR_SetAuthPolicy PP_Commands SetPrimaryPolicy
+FieldUpgradeStart ClockRateAdjust CreatePrimary NV_GlobalWriteLock GetCommandAuditDigest NV_Increment NV_SetBits
+NV_Extend NV_Write NV_WriteLock DictionaryAttackLockReset DictionaryAttackParameters NV_ChangeAuth PCR_Event PCR_Reset
+SequenceComplete SetAlgorithmSet SetCommandCodeAuditStatus FieldUpgradeData IncrementalSelfTest SelfTest Startup
+Shutdown StirRandom ActivateCredential Certify PolicyNV CertifyCreation Duplicate GetTime GetSessionAuditDigest
+NV_Read NV_ReadLock ObjectChangeAuth PolicySecret Rewrap Create ECDH_ZGen HMAC Import Load Quote RSA_Decrypt -
+HMAC_Start SequenceUpdate Sign Unseal - PolicySigned ContextLoad ContextSave ECDH_KeyGen EncryptDecrypt FlushContext -
+LoadExternal MakeCredential NV_ReadPublic PolicyAuthorize PolicyAuthValue PolicyCommandCode PolicyCounterTimer
+PolicyCpHash PolicyLocality PolicyNameHash PolicyOR PolicyTicket ReadPublic RSA_Encrypt - StartAuthSession
+VerifySignature ECC_Parameters FirmwareRead GetCapability GetRandom GetTestResult Hash PCR_Read PolicyPCR
+PolicyRestart ReadClock PCR_Extend PCR_SetAuthValue NV_Certify EventSequenceComplete HashSequenceStart
+PolicyPhysicalPresence PolicyDuplicationSelect PolicyGetDigest TestParms Commit PolicyPassword ZGen_2Phase
+EC_Ephemeral PolicyNvWritten PolicyTemplate CreateLoaded PolicyAuthorizeNV EncryptDecrypt2 AC_GetCapability AC_Send
+Policy_AC_SendSelect CertifyX509 ACT_SetTimeout""".split()
 
 NAMES = {_FIRST + i: f"TPM2_{name}" for i, name in enumerate(_NAMES) if name != "-"}
 CODES = {name: code for code, name in NAMES.items()}

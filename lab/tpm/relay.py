@@ -18,6 +18,8 @@ import socket
 from tpm import commands
 
 _COMMAND_SIZE_MAX = 4096
+# A kernel's write() has a command at once; here the rest of it may be under way.
+_COMMAND_TIMEOUT_S = 5
 
 
 class Line:
@@ -34,6 +36,7 @@ class _Program:
 
     def __init__(self, connection):
         self.connection = connection
+        self.connection.settimeout(_COMMAND_TIMEOUT_S)
         self.saved = []
 
     def fileno(self):
@@ -49,7 +52,7 @@ class _Program:
         return data
 
     def receive_command(self):
-        """Raises ConnectionError at the end, and for what no kernel would take."""
+        """Raises OSError at the end, and for what no kernel would take."""
         header = self._receive(commands.HEADER.size)
         size = commands.size_of(header)
         if not commands.HEADER.size <= size <= _COMMAND_SIZE_MAX:
@@ -74,9 +77,10 @@ class Relay:
         # Whose objects and sessions are in the chip's memory.
         self._current = None
         self._verbs = {
-            "off": self._off, "on": self._on, "reboot": self._reboot, "clear": self._clear,
-            "lockout": self._lockout, "extend": chip.extend, "change-boot-chain": chip.change_boot_chain,
-            "update-firmware": chip.update_firmware, "no-sha256-bank": self._no_sha256_bank,
+            "off": self._off, "on": self._on, "reboot": self._reboot, "power-cut": self._power_cut,
+            "clear": self._clear, "lockout": self._lockout, "extend": chip.extend,
+            "change-boot-chain": chip.change_boot_chain, "update-firmware": chip.update_firmware,
+            "no-sha256-bank": self._no_sha256_bank,
         }
 
     def run(self):
@@ -130,7 +134,7 @@ class Relay:
             print(commands.name_of(command), hex(commands.code_of(command)), hex(commands.code_of(response)),
                   file=self._log, flush=True)
             self.line.send(program.connection, command, response)
-        except ConnectionError:
+        except OSError:
             self._end(program)
 
     def _switch_to(self, program):
@@ -194,6 +198,9 @@ class Relay:
 
     def _reboot(self):
         self._in_firmware(self._chip.power_off)
+
+    def _power_cut(self):
+        self._in_firmware(self._chip.power_off, False)
 
     def _clear(self):
         self._in_firmware(self._chip.in_firmware, commands.clear())

@@ -81,9 +81,9 @@ enum err session_ask_recovery(struct session *s, const struct invocation *inv, s
 	return err ? err : take_typed(s, typed, e);
 }
 
-enum err session_remember(const struct keyring *k, struct err_ctx *e)
+enum err session_remember(const struct keyring *k, const struct opening *o, struct err_ctx *e)
 {
-	struct pin pin = keyring_pin(k);
+	struct pin pin = keyring_pin(k, o);
 	char fingerprint[FINGERPRINT_TEXT_SIZE];
 	enum err err = pins_remember(&pin, e);
 

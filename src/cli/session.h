@@ -33,4 +33,4 @@ struct open_request session_open_request(struct session *s, const struct invocat
 must_check enum err session_ask_recovery(struct session *s, const struct invocation *inv, struct err_ctx *e);
 
 /* Remembers an opened keyring, if it is not yet, and says so. */
-must_check enum err session_remember(const struct keyring *k, struct err_ctx *e);
+must_check enum err session_remember(const struct keyring *k, const struct opening *o, struct err_ctx *e);

@@ -172,6 +172,7 @@ static enum err ask_trust(const struct keyring *k, char fingerprint[static FINGE
 		 "This machine has never seen the keyring on %s.\nIts fingerprint: %s\n"
 		 "Is that the one on your sheet? Type yes to trust it from now on: ",
 		 k->dataset, fingerprint);
+	output_progress(NULL);
 	enum err err = terminal_ask(prompt, true, &answer, e);
 	*ret = !err && secret_size(answer) == 3 && memcmp(secret_data(answer), "yes", 3) == 0;
 	return err == ERR_INTERRUPTED ? err : ERR_OK;
@@ -227,7 +228,7 @@ static enum err remember_opened(struct work *w, bool trusted, struct err_ctx *e)
 
 		if (kr->tried && !kr->error.code && !kr->opening.mac &&
 		    !pins_find(&w->session.pins, &keyring_ring(kr->keyring)->uuid, kr->keyring->pool_guid))
-			err = session_remember(kr->keyring, e);
+			err = session_remember(kr->keyring, &kr->opening, e);
 	}
 	return err;
 }

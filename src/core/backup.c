@@ -8,6 +8,15 @@
 
 /* ---- out of the pool ---- */
 
+/* Anybody to whom userprop is delegated may have written what no header holds; a copy leaves it out. */
+static bool is_printable(const char *value)
+{
+	for (; *value; value++)
+		if (*value < ' ' || *value > '~')
+			return false;
+	return true;
+}
+
 static enum err copy_slots(const struct keyring *k, struct header_copy *c, struct err_ctx *e)
 {
 	enum err err = ERR_OK;
@@ -15,10 +24,15 @@ static enum err copy_slots(const struct keyring *k, struct header_copy *c, struc
 	c->slots = calloc(k->n_slots + 1, sizeof(*c->slots));
 	if (!c->slots)
 		return err_set(e, ERR_NO_MEMORY, "room for a copy");
-	for (; !err && c->n_slots < k->n_slots; c->n_slots++) {
-		err = str_copy(k->slots[c->n_slots].name, &c->slots[c->n_slots].name, e);
+	for (size_t i = 0; !err && i < k->n_slots; i++) {
+		struct header_copy_value *slot = &c->slots[c->n_slots];
+
+		if (!is_printable(k->slots[i].value))
+			continue;
+		c->n_slots++;
+		err = str_copy(k->slots[i].name, &slot->name, e);
 		if (!err)
-			err = str_copy(k->slots[c->n_slots].value, &c->slots[c->n_slots].value, e);
+			err = str_copy(k->slots[i].value, &slot->value, e);
 	}
 	return err;
 }
@@ -35,7 +49,7 @@ static enum err copy_records(const struct inventory *inv, const struct keyring *
 		const struct root *root = &inv->roots[i];
 		struct header_copy_value *record = &c->records[c->n_records];
 
-		if (root->keyring != k || !root->value || root->misplaced)
+		if (root->keyring != k || !root->value || root->misplaced || !is_printable(root->value))
 			continue;
 		c->n_records++;
 		err = str_copy(root->dataset, &record->name, e);
@@ -297,17 +311,16 @@ static enum err check_newest(const struct restoring *s, struct err_ctx *e)
 {
 	const struct keyring *here = s->request->here;
 	const struct ring *ring = keyring_ring(s->keyring);
-	_cleanup_free_ struct raw_slot *raw = NULL;
 	uint8_t mac[MAC_SIZE];
 
 	if (s->opening->rollback)
 		return (*e = s->opening->rollback_error).code;
+	if (s->request->write && here && here->state == ERR_FORMAT_NEWER)
+		return (*e = here->error).code;
 	if (!s->request->write || !here || here->state || !uuid_equal(&keyring_ring(here)->uuid, &ring->uuid) ||
 	    keyring_ring(here)->generation <= ring->generation || !s->opening->keys[0])
 		return ERR_OK;
-	enum err err = keyring_raw_slots(here, &raw, e);
-	if (!err)
-		err = header_mac(s->opening->keys[0], keyring_ring(here), raw, here->n_slots, mac, e);
+	enum err err = keyring_mac(here, 0, s->opening->keys[0], mac, e);
 	if (!err && crypto_equal32(mac, here->property.rings[0].mac))
 		err = err_set(e, ERR_PIN_ROLLBACK, "the copy has generation %u, the pool %u", ring->generation,
 			      keyring_ring(here)->generation);

@@ -171,7 +171,8 @@ static void read_records(struct root *r, const struct zfs_property *key)
 	if (r->misplaced)
 		r->state = err_set(&r->error, ERR_NO_RECORD, "%s has only the record of %s", r->dataset, key->source);
 	else
-		r->state = records_parse(key->value, &r->records, &r->error);
+		r->state = err_wrap(&r->error, records_parse(key->value, &r->records, &r->error), PROPERTY_KEY " on %s",
+				    r->dataset);
 }
 
 static enum err add_root(struct inventory *inv, const struct dataset_lines *d, struct err_ctx *e)

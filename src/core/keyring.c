@@ -72,14 +72,15 @@ const struct ring *keyring_ring(const struct keyring *k)
 	return &k->property.rings[0].ring;
 }
 
-enum err keyring_raw_slots(const struct keyring *k, struct raw_slot **ret, struct err_ctx *e)
+enum err keyring_mac(const struct keyring *k, unsigned ring, const struct secret *key, uint8_t ret[static MAC_SIZE],
+		     struct err_ctx *e)
 {
-	struct raw_slot *raw = calloc(k->n_slots + 1, sizeof(*raw));
+	const struct ring *r = &k->property.rings[ring].ring;
+	struct raw_slot raw[SLOTS_MAX];
+	size_t n = 0;
 
-	if (!raw)
-		return err_set(e, ERR_NO_MEMORY, "room for the slots");
 	for (size_t i = 0; i < k->n_slots; i++)
-		raw[i] = (struct raw_slot){ .name = k->slots[i].name, .value = k->slots[i].value };
-	*ret = raw;
-	return ERR_OK;
+		if (slot_belongs_to(k->slots[i].value, &r->uuid))
+			raw[n++] = (struct raw_slot){ .name = k->slots[i].name, .value = k->slots[i].value };
+	return header_mac(key, r, raw, n, ret, e);
 }

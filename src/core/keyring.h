@@ -42,5 +42,9 @@ DEFINE_CLEANUP(struct keyring *, keyring_free)
 /* The newest ring; only where state is ERR_OK. */
 const struct ring *keyring_ring(const struct keyring *k);
 
-/* The keyring's slots as the MAC wants them, in *ret, which the caller frees. */
-must_check enum err keyring_raw_slots(const struct keyring *k, struct raw_slot **ret, struct err_ctx *e);
+/*
+ * The MAC that ring number ring of the property should have with the slots as they are: all that say they are this
+ * keyring's, understood or not. Only where state is ERR_OK. Errors: ERR_NO_MEMORY, ERR_BUG.
+ */
+must_check enum err keyring_mac(const struct keyring *k, unsigned ring, const struct secret *key,
+				uint8_t ret[static MAC_SIZE], struct err_ctx *e);

@@ -138,7 +138,7 @@ static enum err try_slot(const struct keyring *k, const struct open_request *r, 
 	err = unwrap_all(k, &s->slot, slot_secret, o, e);
 	/* the only way in which a well-typed recovery key fails is that it is another one's */
 	if (err && p->attended)
-		return err_set(e, ERR_RECOVERY_WRONG, "slot %s", s->name);
+		return err_set(e, ERR_RECOVERY_WRONG, "it does not open the keyring's key");
 	return err;
 }
 
@@ -185,8 +185,8 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 	}
 	if (o->n_attempts == 0)
 		return err_set(e, ERR_NO_SLOT_OPENS, r->context->recovery_key
-			       ? "none of its %zu slots is for a recovery key"
-			       : "none of its %zu slots is to be tried without a person", k->n_slots);
+			       ? "of its %zu slots none is for a recovery key"
+			       : "of its %zu slots none opens without a person", k->n_slots);
 	if (o->n_attempts == 1) {
 		*e = o->attempts[0].error;
 		return err_wrap(e, e->code, "slot %s", o->attempts[0].slot->name);
@@ -197,15 +197,11 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 /* The MAC of the newest ring that was opened. */
 static enum err check_mac(const struct keyring *k, struct opening *o, struct err_ctx *e)
 {
-	_cleanup_free_ struct raw_slot *raw = NULL;
 	uint8_t mac[MAC_SIZE];
 	unsigned i = o->keys[0] ? 0 : 1;
-	const struct authenticated_ring *ring = &k->property.rings[i];
-	enum err err = keyring_raw_slots(k, &raw, e);
+	enum err err = keyring_mac(k, i, o->keys[i], mac, e);
 
-	if (!err)
-		err = header_mac(o->keys[i], &ring->ring, raw, k->n_slots, mac, e);
-	if (err || crypto_equal32(mac, ring->mac))
+	if (err || crypto_equal32(mac, k->property.rings[i].mac))
 		return err;
 	o->mac = err_set(&o->mac_error, ERR_MAC, "keyring on %s", k->dataset);
 	event_emit(&(struct event){ .id = EVENT_HEADER_SUSPECT, .dataset = k->dataset, .error = &o->mac_error });
@@ -265,13 +261,18 @@ void opening_clear(struct opening *o)
 		secret_free(TAKE(o->keys[i]));
 }
 
-struct pin keyring_pin(const struct keyring *k)
+struct pin keyring_pin(const struct keyring *k, const struct opening *o)
 {
 	const struct ring *ring = keyring_ring(k);
 	struct pin pin = { .pool_guid = k->pool_guid, .keyring = ring->uuid, .generation = ring->generation };
+	struct slot_tpm2 sealed;
 
 	snprintf(pin.pool, sizeof(pin.pool), "%s", k->pool);
 	memcpy(pin.fingerprint, ring->fingerprint, sizeof(pin.fingerprint));
 	memcpy(pin.epoch, ring->epoch, sizeof(pin.epoch));
+	pin.has_srk = str_equal(o->slot->slot.type, protector_tpm2.type) &&
+		      slot_tpm2_parse(o->slot->slot.protect, &sealed, NULL) == ERR_OK;
+	if (pin.has_srk)
+		memcpy(pin.srk_name, sealed.srk_name, sizeof(pin.srk_name));
 	return pin;
 }

@@ -55,5 +55,5 @@ DEFINE_CLEANUP(struct opening *, opening_clear)
 enum err opening_tell_cleared(const struct keyring *k, const struct pins *pins, const struct slot *slot,
 			      struct err_ctx *e);
 
-/* The pin that belongs to an opened keyring. */
-struct pin keyring_pin(const struct keyring *k);
+/* The pin that belongs to an opened keyring; if a TPM's slot opened it, with the Name of that storage root key. */
+struct pin keyring_pin(const struct keyring *k, const struct opening *o);

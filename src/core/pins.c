@@ -35,12 +35,15 @@ static bool belongs(const struct pin *pin, const struct uuid *keyring, uint64_t 
 	return uuid_equal(&pin->keyring, keyring) && (pin->pool_guid == pool_guid || pin->pool_guid == 0);
 }
 
+/* One that knows the pool goes before one that was written just before its pool was made. */
 const struct pin *pins_find(const struct pins *pins, const struct uuid *keyring, uint64_t pool_guid)
 {
+	const struct pin *found = NULL;
+
 	for (size_t i = 0; i < pins->n; i++)
-		if (belongs(&pins->pins[i], keyring, pool_guid))
-			return &pins->pins[i];
-	return NULL;
+		if (belongs(&pins->pins[i], keyring, pool_guid) && (!found || found->pool_guid == 0))
+			found = &pins->pins[i];
+	return found;
 }
 
 /* A replica has its own pool GUID and the same keyring: its key is as good as the one that is remembered. */

@@ -62,7 +62,7 @@ enum err tpm2_begin(struct tpm2 *t, struct deadline deadline, struct err_ctx *e)
 	if (deadline_left_ms(deadline) == 0)
 		return err_set(e, ERR_TIMEOUT, "using the TPM at %s", t->transport.path);
 	t->transport.deadline = deadline;
-	return t->stale ? connect_esys(t, e) : ERR_OK;
+	return t->stale || t->transport.failure.code ? connect_esys(t, e) : ERR_OK;
 }
 
 enum err tpm2_result(struct tpm2 *t, const char *command, TSS2_RC rc, struct err_ctx *e)

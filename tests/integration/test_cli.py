@@ -5,6 +5,7 @@ After a change that is meant, write the transcripts anew and read them in the di
 
     ZSEAL_WRITE_TRANSCRIPTS=1 /usr/bin/python3 -m pytest tests/integration/test_cli.py -k transcript
 """
+import base64
 import difflib
 import json
 import os
@@ -12,9 +13,9 @@ import re
 
 import pytest
 import transcript
-from conftest import (EXIT_STATUS, ROOT, Dialogue, assert_done, assert_opens, assert_opens_with_key, assert_refused,
+from conftest import (EXIT_STATUS, ROOT, Dialogue, World, assert_done, assert_opens, assert_opens_with_key, assert_refused,
                       assert_refused_json, assert_said, create_pool, is_locked, keep_recovery_key_secret, lock, one_zfs,
-                      run, try_create, unlock_with_key, zseal)
+                      run, try_create, unlock_with_key, zfs_versions, zseal)
 
 pytestmark = one_zfs
 
@@ -24,6 +25,42 @@ VERBS = ["create", "unlock", "lock", "status", "slot list", "header backup", "he
          "version"]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="this machine can't: only root can become another user")
+
+
+@pytest.fixture(scope="module")
+def machines():
+    """Gives a machine with a pool; a new one when the one before is thrown away."""
+    found = []
+
+    def give():
+        if not found:
+            found.append(World(zfs=zfs_versions()[0]))
+            found[0].secrets = set()
+            node = found[0].node()
+            node.tank = create_pool(node)
+        return found[0].node()
+
+    def throw_away():
+        found.pop().close()
+    give.throw_away = throw_away
+    yield give
+    if found:
+        throw_away()
+
+
+@pytest.fixture
+def machine(request, machines):
+    """One that many tests share, with a pool. Each leaves the pool healthy, locked or not; one that fails need not."""
+    failed = request.session.testsfailed
+    yield machines()
+    if request.session.testsfailed > failed:
+        machines.throw_away()
+
+
+def make_locked(node):
+    """By ZFS's own means, locked before or not."""
+    node.run(["zfs", "unload-key", "tank"])
+    assert is_locked(node, "tank")
 
 
 @pytest.mark.parametrize("name", transcript.files())
@@ -44,43 +81,43 @@ def help_of(node, verb):
 
 def options_in(text):
     """(option, takes an argument) as a help shows them."""
-    shown = re.findall(r"^  (-\w|  )(,)? ?(?:--([a-z-]+))?( [A-Z=]+)?  +\S", text, re.MULTILINE)
-    return [("--" + name if name else letter, bool(argument)) for letter, _, name, argument in shown]
+    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:--([a-z-]+))?( [A-Z=]+)?  +\S", text, re.MULTILINE)
+    return [("--" + name if name else letter, bool(argument)) for letter, name, argument in shown]
 
 
-def test_help_shows_every_option_of_the_tables(node):
+def test_help_shows_every_option_of_the_tables(machine):
     sources = "".join(path.read_text() for path in (ROOT / "src/cli").glob("*.c"))
     sources += (ROOT / "src/cli/session.h").read_text()
     tables = set(re.findall(r'\{ "([a-z-]+)", (?:0|\'\w\'), (?:NULL|")', sources))
     tables |= set(re.findall(r"\{ NULL, '(\w)', ", sources))
-    shown = {option.lstrip("-") for verb in VERBS for option, _ in options_in(help_of(node, verb))}
+    shown = {option.lstrip("-") for verb in VERBS for option, _ in options_in(help_of(machine, verb))}
     assert len(shown) > 15
     assert tables == shown
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_option_that_help_shows_is_one(node, verb):
-    text = help_of(node, verb)
+def test_every_option_that_help_shows_is_one(machine, verb):
+    text = help_of(machine, verb)
     for option, takes_argument in options_in(text):
-        assert zseal(node, *verb.split(), option, *(["1"] if takes_argument else []), "--help").stdout == text
+        assert zseal(machine, *verb.split(), option, *(["1"] if takes_argument else []), "--help").stdout == text
         if takes_argument:
-            assert_refused(zseal(node, *verb.split(), option), "usage", f"{option} needs an argument")
+            assert_refused(zseal(machine, *verb.split(), option), "usage", f"{option} needs an argument")
 
 
-def test_usage_names_every_verb_and_every_exit_status(node):
-    usage = assert_done(zseal(node, "--help")).stdout
+def test_usage_names_every_verb_and_every_exit_status(machine):
+    usage = assert_done(zseal(machine, "--help")).stdout
     for verb in VERBS:
         assert f"\n  {verb} " in usage
     statuses = usage[usage.index("Exit status"):]
     for status in EXIT_STATUS.values():
         assert re.search(rf"\b{status} [a-z]", statuses), status
     for spelling in ("-h", "help"):
-        assert zseal(node, spelling).stdout == usage
+        assert zseal(machine, spelling).stdout == usage
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_unknown_option_is_refused_by_every_verb(node, verb):
-    assert_refused(zseal(node, *verb.split(), "--frobnicate"), "usage", f"zseal {verb}", "no option --frobnicate")
+def test_unknown_option_is_refused_by_every_verb(machine, verb):
+    assert_refused(zseal(machine, *verb.split(), "--frobnicate"), "usage", f"zseal {verb}", "no option --frobnicate")
 
 
 # ---- exit statuses ----
@@ -123,20 +160,20 @@ def shell(node, line, **kw):
 
 @pytest.mark.parametrize("arguments", ["version", "version --json", "--help", "unlock --help", "status",
                                        "status --json", "lock --all --json"])
-def test_full_standard_output_is_told(node, arguments):
-    status, _, stderr = shell(node, f"zseal {arguments} >/dev/full")
+def test_full_standard_output_is_told(machine, arguments):
+    status, _, stderr = shell(machine, f"zseal {arguments} >/dev/full")
     assert status == EXIT_STATUS["interrupted"]
     assert_said(stderr, "output", "standard output", "No space left on device")
 
 
-def test_full_standard_output_keeps_nothing_from_being_unlocked(node):
-    tank = create_pool(node)
-    lock(node, "tank")
-    status, _, stderr = shell(node, "zseal unlock tank >/dev/full")
-    assert status == EXIT_STATUS["interrupted"] and not is_locked(node, "tank")
+def test_full_standard_output_keeps_nothing_from_being_unlocked(machine):
+    tank = machine.tank
+    make_locked(machine)
+    status, _, stderr = shell(machine, "zseal unlock tank >/dev/full")
+    assert status == EXIT_STATUS["interrupted"] and not is_locked(machine, "tank")
     assert_said(stderr, "output")
-    lock(node, "tank")
-    assert_opens_with_key(node, "tank", tank.recovery_key)
+    make_locked(machine)
+    assert_opens_with_key(machine, "tank", tank.recovery_key)
 
 
 def test_create_on_full_standard_output_makes_a_pool_that_opens(node):
@@ -152,8 +189,8 @@ def test_create_on_full_standard_output_makes_a_pool_that_opens(node):
 
 
 @pytest.mark.parametrize("redirection", [">/dev/full", "2>/dev/full", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
-def test_failure_keeps_its_exit_status_wherever_it_is_told(node, redirection):
-    assert shell(node, f"zseal unlock tank9 {redirection}")[0] == EXIT_STATUS["state"]
+def test_failure_keeps_its_exit_status_wherever_it_is_told(machine, redirection):
+    assert shell(machine, f"zseal unlock tank9 {redirection}")[0] == EXIT_STATUS["state"]
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -183,16 +220,16 @@ def test_recovery_key_that_nobody_takes_makes_no_pool(node):
     create_pool(node)
 
 
-def test_without_a_terminal_nothing_is_asked(node):
-    tank = create_pool(node)
-    lock(node, "tank")
-    assert_refused(zseal(node, "unlock", "--recovery", "tank"), "no-input", "terminal")
-    assert_refused(zseal(node, "create", "tank2", node.world.disk(2)), "no-input", "--recovery-to-fd")
-    result = unlock_with_key(node, "", "tank")
+def test_without_a_terminal_nothing_is_asked(machine):
+    tank = machine.tank
+    make_locked(machine)
+    assert_refused(zseal(machine, "unlock", "--recovery", "tank"), "no-input", "terminal")
+    assert_refused(zseal(machine, "create", "tank2", machine.world.disk(2)), "no-input", "--recovery-to-fd")
+    result = unlock_with_key(machine, "", "tank")
     assert_refused(result, "no-input")
-    node.path("/etc/zseal/pins").unlink()
-    assert_refused(zseal(node, "unlock", "tank", input="yes\n"), "pin-missing", tank.fingerprint)
-    assert_opens_with_key(node, "tank", tank.recovery_key)
+    machine.path("/etc/zseal/pins").unlink()
+    assert_refused(zseal(machine, "unlock", "tank", input="yes\n"), "pin-missing", tank.fingerprint)
+    assert_opens_with_key(machine, "tank", tank.recovery_key)
 
 
 # ---- who and where ----
@@ -200,14 +237,13 @@ def test_without_a_terminal_nothing_is_asked(node):
 @needs_root
 @pytest.mark.parametrize("arguments", ["unlock tank", "unlock --all", "lock tank", "lock --all", "create tank2 disk",
                                        "header backup tank", "header verify tank", "header restore tank"])
-def test_not_root_is_refused(node, arguments):
-    create_pool(node)
-    result = zseal(node, *arguments.split(), uid=NOBODY)
+def test_not_root_is_refused(machine, arguments):
+    result = zseal(machine, *arguments.split(), uid=NOBODY)
     assert_refused(result, "not-root")
     assert "null" not in result.stderr
-    assert_refused_json_unless_backup(node, arguments)
-    lock(node, "tank")
-    assert_opens(node, "tank")
+    assert_refused_json_unless_backup(machine, arguments)
+    make_locked(machine)
+    assert_opens(machine, "tank")
 
 
 def assert_refused_json_unless_backup(node, arguments):
@@ -219,14 +255,14 @@ def assert_refused_json_unless_backup(node, arguments):
 
 
 @needs_root
-def test_status_needs_no_root(node):
-    tank = create_pool(node)
-    status = assert_done(zseal(node, "status", uid=NOBODY)).stdout
+def test_status_needs_no_root(machine):
+    tank = machine.tank
+    status = assert_done(zseal(machine, "status", uid=NOBODY)).stdout
     assert tank.fingerprint in status and tank.keyring in status
     assert "unlocked" in status
-    found = assert_done(zseal(node, "status", "--json", uid=NOBODY)).json
+    found = assert_done(zseal(machine, "status", "--json", uid=NOBODY)).json
     assert found["keyrings"][0]["fingerprint"] == tank.fingerprint
-    assert "tpm2-a" in assert_done(zseal(node, "slot", "list", "tank", uid=NOBODY)).stdout
+    assert "tpm2-a" in assert_done(zseal(machine, "slot", "list", "tank", uid=NOBODY)).stdout
 
 
 @pytest.mark.parametrize("arguments", ["status", "slot list", "unlock --all", "unlock tank", "lock --all",
@@ -245,18 +281,17 @@ def test_create_without_the_zfs_module(world):
 
 
 @pytest.mark.parametrize("program", ["zfs", "zpool"])
-def test_without_the_zfs_programs(node, program):
-    create_pool(node)
-    lock(node, "tank")
+def test_without_the_zfs_programs(machine, program):
+    make_locked(machine)
     for arguments in ("status", "unlock --all", "lock --all", "header verify tank",
                       "create --no-tpm --recovery-to-fd 1 tank2 /mnt/disk2"):
         line = f"mount --bind /dev/null /usr/sbin/{program} && zseal {arguments}"
-        done = node.run(["unshare", "--mount", "bash", "-c", line])
+        done = machine.run(["unshare", "--mount", "bash", "-c", line])
         if arguments.startswith("create") and program == "zfs":
             continue  # it is missed only after zpool has made the pool
         assert done.returncode == EXIT_STATUS["state"], (arguments, done)
         assert_said(done.stderr, "no-program", program)
-    assert_opens(node, "tank")
+    assert_opens(machine, "tank")
 
 
 # ---- JSON ----
@@ -269,9 +304,8 @@ def test_without_the_zfs_programs(node, program):
     "header restore tank tank", "create tank", "create --no-tpm tank disk", "create --no-tpm --no-recovery tank disk",
     "create --pcrs x tank disk", "create --no-recovery tank /mnt/disk1", "create --no-recovery x /nowhere", "version x",
 ])
-def test_json_is_one_document_whatever_happens(node, arguments):
-    create_pool(node, args=["--no-tpm"])
-    run(node, "zfs", "unload-key", "tank")
+def test_json_is_one_document_whatever_happens(machine, arguments):
+    make_locked(machine)
     verb = [word for word in VERBS if arguments.startswith(word)][0]
     rest = arguments[len(verb):].split()
     for argv in ([*verb.split(), "--json", *rest], [*verb.split(), *rest, "--json"]):
@@ -279,7 +313,7 @@ def test_json_is_one_document_whatever_happens(node, arguments):
             continue  # its options stand before its arguments
         if argv[-2:] == ["--recovery-fd", "--json"]:
             continue  # here it is the option's argument
-        result = zseal(node, *argv)
+        result = zseal(machine, *argv)
         assert isinstance(json.loads(result.stdout), dict), result
         if "error" in result.json:
             assert result.json["error"]["advice"] and result.json["error"]["what"]
@@ -290,17 +324,12 @@ def test_json_is_one_document_whatever_happens(node, arguments):
 
 # ---- the world around it ----
 
-def test_locale_columns_and_terminal_type_do_not_matter(node):
-    create_pool(node)
-    shown = assert_done(zseal(node, "status")).stdout
+def test_locale_columns_and_terminal_type_do_not_matter(machine):
+    shown = assert_done(zseal(machine, "status")).stdout
     for environment in ({"LC_ALL": "de_DE.UTF-8"}, {"LC_ALL": "nonsense", "LANG": None}, {"COLUMNS": "3"},
-                        {"TERM": None, "PATH": None, "HOME": None}, {"POSIXLY_CORRECT": "1"}):
-        assert assert_done(zseal(node, "status", env=environment) if "PATH" not in environment else
-                           zseal_by_path(node, environment)).stdout == shown
-
-
-def zseal_by_path(node, environment):
-    return zseal.__globals__["_result"](node, node.run(["/usr/sbin/zseal", "status"], env=environment))
+                        {"TERM": None, "HOME": None}, {"POSIXLY_CORRECT": "1"}):
+        assert assert_done(zseal(machine, "status", env=environment)).stdout == shown
+    assert run(machine, "env", "-i", "/usr/sbin/zseal", "status") == shown
 
 
 GROUP = "[cbdefghijklnrtuv]{6}"
@@ -322,15 +351,14 @@ def test_a_terminal_of_40_columns(node):
 
 # ---- too much ----
 
-def test_many_arguments(node):
-    create_pool(node)
-    shown = assert_done(zseal(node, "status", "tank")).stdout
-    assert assert_done(zseal(node, "status", *["tank"] * 300)).stdout == shown
-    assert assert_done(zseal(node, "lock", *["tank"] * 300)).stdout == "tank: locked\n"
-    assert assert_done(zseal(node, "unlock", *["tank"] * 300)).stdout == "tank: unlocked (slot tpm2-a)\n"
-    assert_refused(zseal(node, "status", *[f"tank{n}" for n in range(300)]), "zfs-not-found", "tank0")
-    assert_refused(zseal(node, "unlock", *["tank"] * 299, "tank9"), "zfs-not-found", "tank9")
-    assert_refused(zseal(node, "create", *["-o", "comment=x"] * 129, "tank2", "disk"), "usage", "more than 128")
+def test_many_arguments(machine):
+    shown = assert_done(zseal(machine, "status", "tank")).stdout
+    assert assert_done(zseal(machine, "status", *["tank"] * 300)).stdout == shown
+    assert assert_done(zseal(machine, "lock", *["tank"] * 300)).stdout == "tank: locked\n"
+    assert assert_done(zseal(machine, "unlock", *["tank"] * 300)).stdout == "tank: unlocked (slot tpm2-a)\n"
+    assert_refused(zseal(machine, "status", *[f"tank{n}" for n in range(300)]), "zfs-not-found", "tank0")
+    assert_refused(zseal(machine, "unlock", *["tank"] * 299, "tank9"), "zfs-not-found", "tank9")
+    assert_refused(zseal(machine, "create", *["-o", "comment=x"] * 129, "tank2", "disk"), "usage", "more than 128")
 
 
 @pytest.mark.parametrize("argv", [["x" * 100_000], ["unlock", "x" * 100_000], ["unlock", "--" + "x" * 100_000],
@@ -339,8 +367,8 @@ def test_many_arguments(node):
                                   ["create", "--no-tpm", "--recovery-to-fd", "9" * 1000, "tank", "disk"],
                                   ["create", "--slot-name", "x" * 1000, "--recovery-to-fd", "1", "tank", "disk"],
                                   ["create", "--pcrs", "7," * 1000, "--recovery-to-fd", "1", "tank", "disk"]])
-def test_a_very_long_argument_is_refused_in_a_few_words(node, argv):
-    result = zseal(node, *argv)
+def test_a_very_long_argument_is_refused_in_a_few_words(machine, argv):
+    result = zseal(machine, *argv)
     assert_refused(result, "usage")
     assert len(result.stderr) < 1000
 
@@ -378,37 +406,30 @@ EVIL_PROPERTIES = {
 }
 
 
+def set_raw(node, name, value):
+    """Sets a property to bytes that no Python string has."""
+    run(node, "bash", "-c", 'zfs set "$0=$(base64 -d)" tank', name, input=base64.b64encode(value).decode())
+
+
 @pytest.mark.parametrize("name", EVIL_PROPERTIES)
-def test_a_delegated_user_cannot_write_on_the_terminal(node, name):
-    """Whoever may set a property of a dataset sets it to what moves cursors; it must not get out, and JSON stays JSON."""
-    create_pool(node)
-    header = assert_done(zseal(node, "header", "backup", "--output", "-", "tank")).stdout
-    raw = EVIL_PROPERTIES[name].encode() + b"\xff\xfe\x80"
-    for value in (raw, EVIL_PROPERTIES[name].encode()):
-        run(node, "bash", "-c", 'zfs set "$0=$(base64 -d)" tank', name, input=_base64(value))
-        for arguments in ("status", "slot list", "unlock tank", "lock tank", "unlock --all", "header verify tank",
-                          "header restore --dry-run tank", "header backup --dry-run tank"):
-            assert_harmless(node, *arguments.split())
-            if "backup" not in arguments:
-                found = json.loads(assert_harmless(node, *arguments.split(), "--json").stdout)
-                assert found
-        for root in json.loads(zseal(node, "status", "--json").stdout)["roots"]:
-            assert root["dataset"] == "tank"
-            break
-        else:
-            pytest.fail("status --json forgot the encryption root")
-    if name == "keylocation":
-        assert_opens(node, "tank")
-    else:
-        node.path("/run/header").write_text(header)
-        assert_done(zseal(node, "header", "restore", "--from", "/run/header", "tank"))
-        run(node, "zfs", "unload-key", "tank")
-        assert_opens(node, "tank")
-
-
-def _base64(raw):
-    import base64  # pylint: disable=import-outside-toplevel
-    return base64.b64encode(raw).decode()
+def test_a_delegated_user_cannot_write_on_the_terminal(machine, name):
+    """Whoever may set a property of a dataset sets it to what moves cursors. It does not get out; JSON stays JSON, and
+    hides no encryption root."""
+    machine.path("/run/header").write_text(zseal(machine, "header", "backup", "--output", "-", "tank").stdout)
+    for value in (EVIL_PROPERTIES[name].encode(), EVIL_PROPERTIES[name].encode() + b"\xff\xfe\x80"):
+        set_raw(machine, name, value)
+        assert_harmless(machine, "status")
+        found = json.loads(assert_harmless(machine, "status", "--json").stdout)
+        assert [root["dataset"] for root in found["roots"]] == ["tank"]
+    for arguments in ("slot list", "lock tank", "unlock tank", "header verify tank", "header restore --dry-run tank",
+                      "header backup --dry-run tank", "header backup --output - tank"):
+        assert_harmless(machine, *arguments.split())
+    for arguments in ("unlock --json --all", "header verify --json tank"):
+        assert json.loads(assert_harmless(machine, *arguments.split()).stdout)
+    set_raw(machine, "keylocation", b"prompt")
+    assert_done(zseal(machine, "header", "restore", "--from", "/run/header", "tank"))
+    make_locked(machine)
+    assert_opens(machine, "tank")
 
 
 @pytest.mark.parametrize("argv", [
@@ -423,31 +444,28 @@ def _base64(raw):
     ["create", "--recovery-to-fd", "1", "-O", ESCAPE + "=1", "tank2", "disk"],
     ["create", "--recovery-to-fd", "1", "-O", "zseal:" + ESCAPE, "tank2", "disk"], ["version", ESCAPE],
 ])
-def test_an_argument_cannot_write_on_the_terminal(node, argv):
-    create_pool(node, args=["--no-tpm"])
-    assert assert_harmless(node, *argv).status != 0
+def test_an_argument_cannot_write_on_the_terminal(machine, argv):
+    assert assert_harmless(machine, *argv).status != 0
 
 
 @pytest.mark.parametrize("line", [f"[{ESCAPE}]\n{ESCAPE} = {ESCAPE}\n", f"[tpm2]\n{ESCAPE} = 1\n", ESCAPE + "\n",
                                   f"[tpm2]\ntcti = {ESCAPE}\n", f"[trust]\nfingerprint = {ESCAPE}\n"])
-def test_a_configuration_cannot_write_on_the_terminal(node, line):
-    create_pool(node)
-    lock(node, "tank")
-    node.path("/etc/zseal/zseal.conf").write_text(line)
+def test_a_configuration_cannot_write_on_the_terminal(machine, line):
+    make_locked(machine)
+    machine.path("/etc/zseal/zseal.conf").write_text(line)
     for arguments in ("status", "unlock tank"):
-        assert_harmless(node, *arguments.split())
-    assert_refused(zseal(node, "unlock", "tank"), "config")
-    node.path("/etc/zseal/zseal.conf").unlink()
-    assert_opens(node, "tank")
+        assert_harmless(machine, *arguments.split())
+    assert_refused(zseal(machine, "unlock", "tank"), "config")
+    machine.path("/etc/zseal/zseal.conf").unlink()
+    assert_opens(machine, "tank")
 
 
-def test_damaged_pins_are_told_and_can_be_mended(node):
-    create_pool(node)
-    lock(node, "tank")
-    pins = node.path("/etc/zseal/pins")
+def test_damaged_pins_are_told_and_can_be_mended(machine):
+    make_locked(machine)
+    pins = machine.path("/etc/zseal/pins")
     before = pins.read_text()
     pins.write_text(before + ESCAPE + "\n")
-    assert_harmless(node, "unlock", "tank")
-    assert_refused(zseal(node, "unlock", "tank"), "config", "/etc/zseal/pins", "line 2")
+    assert_harmless(machine, "unlock", "tank")
+    assert_refused(zseal(machine, "unlock", "tank"), "config", "/etc/zseal/pins", "line 2")
     pins.write_text(before)
-    assert_opens(node, "tank")
+    assert_opens(machine, "tank")

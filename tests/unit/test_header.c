@@ -731,6 +731,11 @@ static void a_copy_is_printed_sorted(void **state)
 	values[0].value = odd;
 	copy.slots = values;
 	assert_int_equal(header_copy_print(&copy, &none, NULL), ERR_FORMAT);
+	copy.n_slots = 0;
+	copy.keyring = odd;
+	assert_int_equal(header_copy_print(&copy, &none, NULL), ERR_BUG);
+	copy.keyring = NULL;
+	assert_int_equal(header_copy_print(&copy, &none, NULL), ERR_BUG);
 }
 
 static void a_fingerprint_is_printed_in_groups(void **state)
