@@ -33,6 +33,8 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/run/lab/home"
                 "USER": "root", "LOGNAME": "root", "LANG": "C.UTF-8", "ZPOOL_IMPORT_PATH": "/mnt"}
 _ENVIRONMENT_KEPT = ("TERM", "COLORTERM", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE")
 
+# Where a machine's changes over the host's folders are kept, and what of it is its own altogether.
+_OVERLAYS = ("etc", "var/lib")
 _PATHS_OWN = ("/etc/zseal", "/var/lib/zseal")
 
 _builds = {}
@@ -66,9 +68,12 @@ def zfs_versions():
     return done.stdout.split()
 
 
-def _unlink_tree(folder):
+def _remove_tree(folder):
     """An overlay leaves a folder behind that not even its owner may look into, but which is empty."""
-    shutil.rmtree(folder, onerror=lambda function, path, error: os.rmdir(path))
+    for name in _OVERLAYS:
+        for left_behind in folder.glob(f"nodes/*/{name}.work/work"):
+            left_behind.rmdir()
+    shutil.rmtree(folder)
 
 
 class World:
@@ -116,7 +121,7 @@ class World:
         """Switches off what this object has switched on; removes the folder if it made it."""
         with contextlib.ExitStack() as stack:
             if self._temporary:
-                stack.callback(_unlink_tree, self.path)
+                stack.callback(_remove_tree, self.path)
             for node in self._nodes.values():
                 stack.callback(node.close)
 
@@ -139,8 +144,9 @@ class Node:
         self._supervisor = None
         self._pid = None
         self._was_stopped = False
-        for own in ("etc", "etc.work", "var/lib", "var/lib.work"):
+        for own in _OVERLAYS:
             (self.folder / own).mkdir(parents=True, exist_ok=True)
+            (self.folder / f"{own}.work").mkdir(exist_ok=True)
         for own in _PATHS_OWN:
             (self.folder / own.strip("/")).mkdir(mode=0o700, exist_ok=True)
         (self.folder / "etc/zseal").chmod(0o755)
@@ -282,7 +288,8 @@ class Node:
         folder = str(cwd or os.getcwd())
         if not Path(f"/proc/{self._pid}/root{folder}").is_dir():
             folder = "/"
-        command = ["nsenter", f"--target={self._pid}", "--mount", "--uts", "--net", f"--wdns={folder}"]
+        command = ["nsenter", f"--target={self._pid}", "--mount", "--root", "--uts", "--net",
+                   f"--wdns={folder}"]
         if os.geteuid() != 0:
             if uid is not None:
                 raise LabError("only root can run programs as others: a user namespace knows one user")

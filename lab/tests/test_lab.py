@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ WRONG_KEY = KEY[::-1]
 CREATE = ["zpool", "create", "-O", "encryption=on", "-O", "keyformat=raw", "-O", "keylocation=prompt", "-O",
           "mountpoint=none"]
 EACCES_EXIT_STATUS = 255
+ENGINE_TIMEOUT_S = 20
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="this machine can't: only root can become another user")
 
@@ -136,16 +138,20 @@ def engine_has(node, pipe):
     return False
 
 
-@contextlib.contextmanager
-def killed_in_a_stream(node, argv, pipe, **kw):
-    """Runs a program until the engine works on its stream, and kills it then."""
+def wait_until_engine(node, has, pipe, program):
+    deadline = time.monotonic() + ENGINE_TIMEOUT_S
+    while engine_has(node, pipe) != has:
+        assert time.monotonic() < deadline and (not has or program.poll() is None)
+
+
+def kill_in_a_stream(node, argv, pipe, **kw):
+    """Runs a program until the engine works on its stream, kills it, and waits until the engine has let go."""
     with node.popen(argv, stderr=subprocess.DEVNULL, **kw) as program:
         try:
-            while not engine_has(node, pipe):
-                assert program.poll() is None
+            wait_until_engine(node, True, pipe, program)
         finally:
             program.kill()
-    yield
+    wait_until_engine(node, False, pipe, program)
 
 
 @pytest.fixture(name="stream")
@@ -161,8 +167,8 @@ def test_killed_receive_ends_while_nobody_closes_the_pipe(node, stream):
     reading, writing = os.pipe()
     with open(reading), open(writing, "wb", buffering=0) as pipe:
         pipe.write(stream[:-400])
-        with killed_in_a_stream(node, ["zfs", "receive", "tank/copy"], reading, stdin=reading):
-            node.run(["zpool", "export", "tank"], check=True)
+        kill_in_a_stream(node, ["zfs", "receive", "tank/copy"], reading, stdin=reading)
+        node.run(["zpool", "export", "tank"], check=True)
 
 
 @pytest.mark.usefixtures("stream")
@@ -170,8 +176,8 @@ def test_killed_send_ends_while_nobody_reads_the_pipe(node):
     reading, writing = os.pipe()
     with open(reading), open(writing, "wb", buffering=0) as pipe:
         pipe.write(bytes(fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)))
-        with killed_in_a_stream(node, ["zfs", "send", "-w", "tank/volume@1"], writing, stdout=writing):
-            node.run(["zpool", "export", "tank"], check=True)
+        kill_in_a_stream(node, ["zfs", "send", "-w", "tank/volume@1"], writing, stdout=writing)
+        node.run(["zpool", "export", "tank"], check=True)
 
 
 def test_two_engines_on_one_pool_are_refused(world, node, pool):
@@ -534,9 +540,9 @@ def test_nothing_outlives_whoever_made_the_world(tmp_path, how):
 
 def test_temporary_world_leaves_nothing(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    assert run_lab("touch", "/etc/x", "/run/x", "/x", env=environment).returncode == 0
+    assert run_lab("touch", "/etc/x", "/run/x", "/zseal-lab-test", env=environment).returncode == 0
     assert not list(tmp_path.iterdir())
-    assert not Path("/x").exists()
+    assert not Path("/zseal-lab-test").exists()
 
 
 @only_root

@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -38,7 +39,7 @@ static struct vdev_lock **lock_find(const struct stat64 *st)
 static int lock_add(const char *path, const struct stat64 *st)
 {
 	struct vdev_lock *lock;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open64(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno;
@@ -62,6 +63,8 @@ static int lock_take(const char *path)
 
 	if (stat64(path, &st) < 0)
 		return errno;
+	if (!S_ISREG(st.st_mode))
+		return 0;
 	pthread_mutex_lock(&locks_mutex);
 	lock = *lock_find(&st);
 	if (lock)
@@ -87,39 +90,55 @@ static void lock_release(const struct stat64 *st)
 	pthread_mutex_unlock(&locks_mutex);
 }
 
-static boolean_t opened_for_writing(int fd)
+/* A file that is only made now (the pool cache) is nobody's vdev. */
+static boolean_t needs_lock(int flags)
 {
+	return (flags & O_ACCMODE) != O_RDONLY && (flags & O_CREAT) == 0;
+}
+
+/* The two that follow come before the C library's, also for libzpool. Its own functions above them differ from version
+ * to version. */
+
+int open64(const char *path, int flags, ...)
+{
+	static __typeof__(open64) *next;
+	struct stat64 st;
+	va_list args;
+	mode_t mode;
+	int error, fd;
+
+	va_start(args, flags);
+	mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	error = needs_lock(flags) ? lock_take(path) : 0;
+	if (error != 0) {
+		errno = error;
+		return -1;
+	}
+	if (!next)
+		next = dlsym(RTLD_NEXT, "open64");
+	fd = next(path, flags, mode);
+	if (fd < 0 && needs_lock(flags)) {
+		error = errno;
+		if (stat64(path, &st) == 0)
+			lock_release(&st);
+		errno = error;
+	}
+	return fd;
+}
+
+int close(int fd)
+{
+	static __typeof__(close) *next;
 	int flags = fcntl(fd, F_GETFL);
-
-	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
-}
-
-/* In front of libzpool's own, which is what vdev_file.c opens its files with. */
-int zfs_file_open(const char *path, int flags, int mode, zfs_file_t **ret_file)
-{
-	__typeof__(zfs_file_open) *next = dlsym(RTLD_NEXT, "zfs_file_open");
 	struct stat64 st;
-	int error;
+	boolean_t writable = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat64(fd, &st) == 0;
+	int rc;
 
-	/* A file that is only made now (the pool cache) is nobody's vdev. */
-	if ((flags & O_ACCMODE) == O_RDONLY || (flags & O_CREAT) != 0)
-		return next(path, flags, mode, ret_file);
-	error = lock_take(path);
-	if (error != 0)
-		return error;
-	error = next(path, flags, mode, ret_file);
-	if (error != 0 && stat64(path, &st) == 0)
+	if (!next)
+		next = dlsym(RTLD_NEXT, "close");
+	rc = next(fd);
+	if (writable && S_ISREG(st.st_mode))
 		lock_release(&st);
-	return error;
-}
-
-void zfs_file_close(zfs_file_t *file)
-{
-	__typeof__(zfs_file_close) *next = dlsym(RTLD_NEXT, "zfs_file_close");
-	struct stat64 st;
-	boolean_t locked = opened_for_writing(file->f_fd) && fstat64(file->f_fd, &st) == 0;
-
-	next(file);
-	if (locked)
-		lock_release(&st);
+	return rc;
 }

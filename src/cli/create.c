@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/output.h"
+#include "cli/recovery.h"
 #include "cli/session.h"
 #include "core/create.h"
 #include "format/recovery-key.h"
@@ -255,74 +256,15 @@ static enum err check_recovery_way(const struct invocation *inv, struct err_ctx 
 					"--recovery-to-fd N takes it, --no-recovery goes without");
 }
 
-static enum err show_key(const struct secret *text, struct err_ctx *e)
-{
-	static const char before[] = "\nThe recovery key opens this pool when the TPM does not. Write it down now;\n"
-				     "it is shown this once and kept nowhere.\n\n    ";
-	static const char after[] = "\n\n";
-	enum err err = terminal_show((const uint8_t *)before, sizeof(before) - 1, e);
-
-	if (!err)
-		err = terminal_show(secret_data(text), strlen((const char *)secret_data(text)), e);
-	if (!err)
-		err = terminal_show((const uint8_t *)after, sizeof(after) - 1, e);
-	return err;
-}
-
-/* One group typed back from the paper; three tries. */
-static enum err confirm_group(const struct secret *key, unsigned group, struct err_ctx *e)
-{
-	enum { TRIES = 3 };
-	char prompt[64];
-
-	snprintf(prompt, sizeof(prompt), "Type group %u of the recovery key back: ", group + 1);
-	for (int i = 0; i < TRIES; i++) {
-		_cleanup_secret_ struct secret *typed = NULL;
-		enum err err = terminal_ask(prompt, true, &typed, e);
-
-		if (err)
-			return err;
-		if (recovery_key_group_matches(key, group, secret_data(typed), secret_size(typed)))
-			return ERR_OK;
-		fprintf(stderr, "That is not group %u.\n", group + 1);
-	}
-	return err_set(e, ERR_RECOVERY_TYPO, "group %u was not typed back; no pool was made", group + 1);
-}
-
-/* Two different groups, chosen anew each time. */
-static enum err confirm_key(const struct secret *key, struct err_ctx *e)
-{
-	struct uuid random;
-	enum err err = uuid_new(&random, e);
-	unsigned first = random.bytes[0] % RECOVERY_GROUPS;
-	unsigned second = (first + 1 + random.bytes[1] % (RECOVERY_GROUPS - 1)) % RECOVERY_GROUPS;
-
-	if (!err)
-		err = confirm_group(key, first, e);
-	if (!err)
-		err = confirm_group(key, second, e);
-	return err;
-}
-
 static enum err hand_over_key(struct work *w, struct err_ctx *e)
 {
-	_cleanup_secret_ struct secret *text = NULL;
 	long fd = -1;
 
 	if (!w->recovery_key)
 		return ERR_OK;
-	enum err err = recovery_key_print(w->recovery_key, &text, e);
-	if (!err)
-		err = invocation_number(w->inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
-	if (err)
-		return err;
 	output_progress(NULL);
-	if (fd >= 0) {
-		secret_shrink(text, strlen((const char *)secret_data(text)));
-		return descriptor_write((int)fd, text, e);
-	}
-	err = show_key(text, e);
-	return err ? err : confirm_key(w->recovery_key, e);
+	enum err err = invocation_number(w->inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
+	return err ? err : recovery_hand_over(w->recovery_key, (int)fd, &w->creation.recovery_confirmed, e);
 }
 
 /* ---- the verb ---- */
@@ -381,32 +323,51 @@ static enum err check_arguments(const struct invocation *inv, struct err_ctx *e)
 	return check_recovery_way(inv, e);
 }
 
-static enum err run(const struct invocation *inv, struct err_ctx *e)
+static enum err get_ready(struct work *w, struct err_ctx *e)
 {
-	_cleanup_(work_clearp) struct work *w = &(struct work){ .inv = inv };
 	enum err err = process_require_root(e, "making a pool");
 
 	if (!err)
-		err = check_arguments(inv, e);
+		err = check_arguments(w->inv, e);
 	if (!err)
-		err = session_begin(&w->session, inv, e);
+		err = session_begin(&w->session, w->inv, e);
 	if (!err)
 		err = collect_options(w, e);
 	if (!err)
 		err = choose_slots(w, e);
 	if (!err)
 		err = prepare(w, e);
-	if (!err && !inv->dry_run)
-		err = hand_over_key(w, e);
-	if (!err) {
-		output_progress("making the pool");
-		err = create_commit(&w->creation, e);
-	}
+	return err;
+}
+
+static enum err make(struct work *w, struct err_ctx *e)
+{
+	enum err err = w->inv->dry_run ? ERR_OK : hand_over_key(w, e);
+
+	if (err)
+		return err;
+	output_progress("making the pool");
+	return create_commit(&w->creation, e);
+}
+
+/* What zpool said goes to standard output only where it is the answer. */
+static void print_zpool(const struct work *w, bool is_answer)
+{
+	if (w->creation.said && *w->creation.said)
+		fprintf(is_answer ? stdout : stderr, "%s\n", w->creation.said);
+}
+
+static enum err run(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ .inv = inv };
+	enum err err = get_ready(w, e);
+
+	if (!err)
+		err = make(w, e);
 	output_progress(NULL);
 	if (!err && inv->dry_run && inv->json)
 		return output_json(json_pack("{s:s, s:b}", "pool", inv->arguments[0], "dry_run", true), e);
-	if (w->creation.said && *w->creation.said)
-		fprintf(!err && inv->dry_run ? stdout : stderr, "%s\n", w->creation.said);
+	print_zpool(w, !err && inv->dry_run);
 	return err || inv->dry_run ? err : print_result(w, e);
 }
 

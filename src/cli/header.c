@@ -109,27 +109,41 @@ static const char *copy_path(const struct work *w)
 
 /* ---- backup ---- */
 
-static enum err write_copy(struct work *w, char **ret_path, struct err_ctx *e)
+static enum err write_copy(struct work *w, struct header_copy_saved *saved, struct err_ctx *e)
 {
 	const char *output = invocation_value(w->inv, "output");
 	_cleanup_free_ char *text = NULL;
 
 	if (!output)
-		return header_copy_save(&w->here, ret_path, e);
+		return header_copy_save(&w->here, saved, e);
 	enum err err = header_copy_print(&w->here, &text, e);
 	if (!err && str_equal(output, "-"))
 		(void)fputs(text, stdout);
 	else if (!err)
 		err = file_write(output, text, 0600, e);
 	if (!err)
-		err = str_copy(output, ret_path, e);
+		err = str_copy(output, &saved->path, e);
+	return err;
+}
+
+static enum err write_backup(struct work *w, struct err_ctx *e)
+{
+	struct header_copy_saved saved = { 0 };
+	enum err err = write_copy(w, &saved, e);
+
+	if (!err && !str_equal(saved.path, "-"))
+		printf("copied the keyring on %s, %zu slots and %zu key records to %s\n", w->keyring->dataset,
+		       w->here.n_slots, w->here.n_records, saved.path);
+	if (!err && saved.kept)
+		printf("the copy that was there is different; it is kept as %s\n", saved.kept);
+	free(saved.path);
+	free(saved.kept);
 	return err;
 }
 
 static enum err run_backup(const struct invocation *inv, struct err_ctx *e)
 {
 	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
-	_cleanup_free_ char *path = NULL;
 	enum err err = invocation_has(inv, "output") ? ERR_OK : process_require_root(e, "writing to " HEADER_PATH);
 
 	if (!err)
@@ -138,14 +152,15 @@ static enum err run_backup(const struct invocation *inv, struct err_ctx *e)
 		err = err_set(e, ERR_NO_KEYRING, "%s", w->dataset);
 	if (!err && w->keyring->state)
 		err = (*e = w->keyring->error).code;
+	size_t left_out = err ? 0 : backup_leave_out_damaged(&w->here);
+	if (left_out)
+		fprintf(stderr, "zseal: WARNING: %s: %zu damaged values are not in the copy\n  next: see zseal header "
+			"verify %s\n", w->keyring->dataset, left_out, w->keyring->dataset);
 	if (!err && inv->dry_run)
 		return printf("would copy the keyring on %s, %zu slots and %zu key records\n", w->keyring->dataset,
 			      w->here.n_slots, w->here.n_records) < 0 ? ERR_OUTPUT : ERR_OK;
 	if (!err)
-		err = write_copy(w, &path, e);
-	if (!err && !str_equal(path, "-"))
-		printf("copied the keyring on %s, %zu slots and %zu key records to %s\n", w->keyring->dataset,
-		       w->here.n_slots, w->here.n_records, path);
+		err = write_backup(w, e);
 	return err_wrap(e, err, "header backup of %s", inv->arguments[0]);
 }
 

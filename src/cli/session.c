@@ -3,13 +3,9 @@
 #include <limits.h>
 #include <string.h>
 
-#include "cli/output.h"
+#include "cli/recovery.h"
 #include "cli/session.h"
 #include "event/event.h"
-#include "format/recovery-key.h"
-#include "sys/terminal.h"
-
-enum { RECOVERY_TRIES = 3 };
 
 enum err session_begin(struct session *s, const struct invocation *inv, struct err_ctx *e)
 {
@@ -39,46 +35,19 @@ struct open_request session_open_request(struct session *s, const struct invocat
 	};
 }
 
-static enum err take_typed(struct session *s, const struct secret *typed, struct err_ctx *e)
-{
-	enum err err = recovery_key_parse(secret_data(typed), secret_size(typed), &s->recovery_key, e);
-
-	s->context.recovery_key = s->recovery_key;
-	return err;
-}
-
-/* A mistyped group is noticed before anything is tried with it: asking again risks nothing. */
-static enum err ask(struct session *s, struct err_ctx *e)
-{
-	enum err err = ERR_OK;
-
-	for (int i = 0; i < RECOVERY_TRIES; i++) {
-		_cleanup_secret_ struct secret *typed = NULL;
-
-		err = terminal_ask("Recovery key (eight groups of six letters): ", false, &typed, e);
-		if (!err)
-			err = take_typed(s, typed, e);
-		if (err != ERR_RECOVERY_TYPO)
-			return err;
-		if (i + 1 < RECOVERY_TRIES)
-			output_reason(NULL, e);
-	}
-	return err;
-}
-
 enum err session_ask_recovery(struct session *s, const struct invocation *inv, struct err_ctx *e)
 {
-	_cleanup_secret_ struct secret *typed = NULL;
 	long fd = -1;
 
-	if (!invocation_has(inv, "recovery-fd"))
-		return invocation_has(inv, "recovery") ? ask(s, e) : ERR_OK;
+	if (!invocation_has(inv, "recovery-fd") && !invocation_has(inv, "recovery"))
+		return ERR_OK;
 	enum err err = invocation_number(inv, "recovery-fd", INT_MAX, -1, &fd, e);
-	if (!err && fcntl((int)fd, F_GETFD) < 0)
+	if (!err && fd >= 0 && fcntl((int)fd, F_GETFD) < 0)
 		err = err_set(e, ERR_USAGE, "--recovery-fd %ld: that descriptor is not open", fd);
 	if (!err)
-		err = descriptor_read((int)fd, &typed, e);
-	return err ? err : take_typed(s, typed, e);
+		err = recovery_ask((int)fd, &s->recovery_key, e);
+	s->context.recovery_key = s->recovery_key;
+	return err;
 }
 
 enum err session_remember(const struct keyring *k, const struct opening *o, struct err_ctx *e)

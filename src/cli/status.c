@@ -29,27 +29,11 @@ static enum err view_load(struct view *v, const struct invocation *inv, struct e
 	return err;
 }
 
-/* The place of a slot in its keyring's order; behind it if it has none. */
-static unsigned place_of(const struct keyring *k, const struct stored_slot *s)
-{
-	const struct ring *ring = k->state ? NULL : keyring_ring(k);
-
-	for (unsigned i = 0; ring && i < ring->n_order; i++)
-		if (str_equal(ring->order[i], s->name))
-			return i;
-	return SLOTS_MAX;
-}
-
-/* In the keyring's order. */
 static size_t get_health(struct view *v, const struct keyring *k, struct slot_health health[static SLOTS_MAX])
 {
-	size_t n = 0;
-
-	for (unsigned place = 0; place <= SLOTS_MAX; place++)
-		for (size_t i = 0; i < k->n_slots; i++)
-			if (place_of(k, &k->slots[i]) == place)
-				slot_health_get(k, &k->slots[i], &v->open, &health[n++]);
-	return n;
+	for (size_t i = 0; i < k->n_slots; i++)
+		slot_health_get(k, &k->slots[i], &v->open, &health[i]);
+	return k->n_slots;
 }
 
 /* ---- slots ---- */

@@ -8,15 +8,6 @@
 
 /* ---- out of the pool ---- */
 
-/* Anybody to whom userprop is delegated may have written what no header holds; a copy leaves it out. */
-static bool is_printable(const char *value)
-{
-	for (; *value; value++)
-		if (*value < ' ' || *value > '~')
-			return false;
-	return true;
-}
-
 static enum err copy_slots(const struct keyring *k, struct header_copy *c, struct err_ctx *e)
 {
 	enum err err = ERR_OK;
@@ -25,11 +16,8 @@ static enum err copy_slots(const struct keyring *k, struct header_copy *c, struc
 	if (!c->slots)
 		return err_set(e, ERR_NO_MEMORY, "room for a copy");
 	for (size_t i = 0; !err && i < k->n_slots; i++) {
-		struct header_copy_value *slot = &c->slots[c->n_slots];
+		struct header_copy_value *slot = &c->slots[c->n_slots++];
 
-		if (!is_printable(k->slots[i].value))
-			continue;
-		c->n_slots++;
 		err = str_copy(k->slots[i].name, &slot->name, e);
 		if (!err)
 			err = str_copy(k->slots[i].value, &slot->value, e);
@@ -49,7 +37,7 @@ static enum err copy_records(const struct inventory *inv, const struct keyring *
 		const struct root *root = &inv->roots[i];
 		struct header_copy_value *record = &c->records[c->n_records];
 
-		if (root->keyring != k || !root->value || root->misplaced || !is_printable(root->value))
+		if (root->keyring != k || !root->value || root->misplaced)
 			continue;
 		c->n_records++;
 		err = str_copy(root->dataset, &record->name, e);
@@ -78,6 +66,39 @@ enum err backup_collect(const struct inventory *inv, const struct keyring *k, st
 	else
 		*ret = c;
 	return err;
+}
+
+/* Anybody to whom userprop is delegated may have written what no header holds. */
+static bool is_printable(const char *value)
+{
+	for (; *value; value++)
+		if (*value < ' ' || *value > '~')
+			return false;
+	return true;
+}
+
+static size_t leave_out(struct header_copy_value *values, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (is_printable(values[i].value) && *values[i].value) {
+			values[kept++] = values[i];
+			continue;
+		}
+		free(values[i].name);
+		free(values[i].value);
+	}
+	return kept;
+}
+
+size_t backup_leave_out_damaged(struct header_copy *copy)
+{
+	size_t n = copy->n_slots + copy->n_records;
+
+	copy->n_slots = leave_out(copy->slots, copy->n_slots);
+	copy->n_records = leave_out(copy->records, copy->n_records);
+	return n - copy->n_slots - copy->n_records;
 }
 
 enum err backup_keyring(const struct header_copy *copy, struct keyring **ret, struct err_ctx *e)
@@ -316,7 +337,7 @@ static enum err check_newest(const struct restoring *s, struct err_ctx *e)
 	if (s->opening->rollback)
 		return (*e = s->opening->rollback_error).code;
 	if (s->request->write && here && here->state == ERR_FORMAT_NEWER)
-		return (*e = here->error).code;
+		return err_wrap(e, (*e = here->error).code, "keyring on %s", here->dataset);
 	if (!s->request->write || !here || here->state || !uuid_equal(&keyring_ring(here)->uuid, &ring->uuid) ||
 	    keyring_ring(here)->generation <= ring->generation || !s->opening->keys[0])
 		return ERR_OK;

@@ -15,6 +15,9 @@
 must_check enum err backup_collect(const struct inventory *inv, const struct keyring *k, struct header_copy *ret,
 				   struct err_ctx *e);
 
+/* Leaves out the slots and records that no file of a copy can hold, and returns how many those were. */
+size_t backup_leave_out_damaged(struct header_copy *copy);
+
 /* A keyring as a copy holds it; borrows from the copy. Errors: ERR_NO_MEMORY. */
 must_check enum err backup_keyring(const struct header_copy *copy, struct keyring **ret, struct err_ctx *e);
 

@@ -32,19 +32,54 @@ static enum err path_of(const struct header_copy *copy, char **ret_folder, char 
 	return err;
 }
 
-enum err header_copy_save(const struct header_copy *copy, char **ret_path, struct err_ctx *e)
+/* True if the file at path holds the header that copy is printed as, whenever it was saved. */
+static bool holds_same(const char *path, const struct header_copy *copy, const char *text)
 {
-	_cleanup_free_ char *text = NULL, *folder = NULL, *path = NULL;
+	_cleanup_(header_copy_clearp) struct header_copy *old = &(struct header_copy){ 0 };
+	_cleanup_free_ char *printed = NULL;
+
+	if (header_copy_load(path, old, NULL))
+		return false;
+	old->saved = copy->saved;
+	old->pool_guid = copy->pool_guid;
+	return header_copy_print(old, &printed, NULL) == ERR_OK && str_equal(printed, text);
+}
+
+/* Moves the file at path out of the way, to the first number that is free. */
+static enum err keep_older(const char *path, char **ret_kept, struct err_ctx *e)
+{
+	enum { NUMBER_MAX = 10000 };
+	_cleanup_free_ char *kept = NULL;
+	enum err err = ERR_OK;
+
+	for (int i = 1; !err && i < NUMBER_MAX; i++) {
+		free(TAKE(kept));
+		err = str_format(&kept, e, "%s.%d", path, i);
+		if (err || access(kept, F_OK) == 0)
+			continue;
+		if (rename(path, kept) < 0)
+			return err_set_errno(e, ERR_IO, errno, "moving %s to %s", path, kept);
+		*ret_kept = TAKE(kept);
+		return ERR_OK;
+	}
+	return err ? err : err_set(e, ERR_IO, "%s: too many older copies", path);
+}
+
+enum err header_copy_save(const struct header_copy *copy, struct header_copy_saved *ret, struct err_ctx *e)
+{
+	_cleanup_free_ char *text = NULL, *folder = NULL, *path = NULL, *kept = NULL;
 	enum err err = path_of(copy, &folder, &path, e);
 
 	if (!err)
 		err = header_copy_print(copy, &text, e);
 	if (!err)
 		err = file_make_folder(folder, 0700, e);
+	if (!err && access(path, F_OK) == 0 && !holds_same(path, copy, text))
+		err = keep_older(path, &kept, e);
 	if (!err)
 		err = file_write(path, text, 0600, e);
-	if (!err && ret_path)
-		*ret_path = TAKE(path);
+	if (!err && ret)
+		*ret = (struct header_copy_saved){ .path = TAKE(path), .kept = TAKE(kept) };
 	return err_wrap(e, err, "keeping a copy of the header");
 }
 

@@ -8,8 +8,17 @@
 
 #define HEADER_PATH "/var/lib/zseal/header"
 
-/* Writes a header's copy to HEADER_PATH/UUID/GENERATION; *ret_path, if wanted, is the caller's. */
-must_check enum err header_copy_save(const struct header_copy *copy, char **ret_path, struct err_ctx *e);
+/* Where a copy was saved; both are the caller's to free. */
+struct header_copy_saved {
+	char *path;
+	char *kept; /* where the file went that was there before, or NULL */
+};
+
+/*
+ * Writes a header's copy to HEADER_PATH/UUID/GENERATION. A file that is there already and holds anything else is kept, as
+ * GENERATION.N: the pool may be what is damaged. ret may be NULL.
+ */
+must_check enum err header_copy_save(const struct header_copy *copy, struct header_copy_saved *ret, struct err_ctx *e);
 /* Removes it again, for a pool that was not made in the end. */
 must_check enum err header_copy_discard(const struct header_copy *copy, struct err_ctx *e);
 /* Reads a copy. Errors: ERR_NO_COPY, ERR_FORMAT, ERR_IO. */

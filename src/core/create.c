@@ -221,7 +221,7 @@ static enum err note_slots(const struct creation *c, struct err_ctx *e)
 			.id = EVENT_SLOT_SEALED, .dataset = c->request.pool.pool, .slot = s->name, .slot_type = s->type,
 			.keyring = &s->keyring, .generation = c->draft.ring.generation,
 		});
-		if (p && !p->attended)
+		if (p && (!p->attended || c->recovery_confirmed))
 			err = tested_now(&s->uuid, e);
 	}
 	return err;

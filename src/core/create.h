@@ -26,6 +26,7 @@ struct creation {
 	char *record;
 	char property_names[SLOTS_MAX][sizeof(PROPERTY_SLOT_PREFIX) + NAME_SIZE];
 	struct zfs_change properties[SLOTS_MAX + 2];
+	bool recovery_confirmed; /* set by the caller: the recovery key was typed back, which counts as a test */
 	bool made;      /* the pool is there, or may be: nothing is taken back any more */
 	char *said;     /* by zpool, for the person */
 	uint64_t guid;  /* of the new pool */

@@ -12,7 +12,8 @@
 #include "sys/process.h"
 #include "tpm2/transport.h"
 
-enum { RESPONSE_HEADER_SIZE = 10 }; /* tag, size, code. Spec: TPM 2.0 Part 1, "Command/Response Structure" */
+/* A response begins with tag, size and code. Spec: TPM 2.0 Part 1, "Command/Response Structure" */
+enum { RESPONSE_SIZE_OFFSET = 2, RESPONSE_CODE_OFFSET = 6, RESPONSE_HEADER_SIZE = 10 };
 
 struct transport_kind {
 	const char *prefix;
@@ -94,7 +95,6 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *tcti, size_t size, const uint8_t *com
 		return give_up(t);
 	}
 	t->commands++;
-	t->response_size = 0;
 	return TSS2_RC_SUCCESS;
 }
 
@@ -125,20 +125,25 @@ static enum err read_some(struct transport *t)
 	return ERR_OK;
 }
 
+static uint32_t response_word(const struct transport *t, size_t offset)
+{
+	uint32_t word;
+
+	memcpy(&word, t->response + offset, sizeof(word));
+	return be32toh(word);
+}
+
 static size_t announced_size(const struct transport *t)
 {
-	uint32_t size;
-
-	if (t->response_size < RESPONSE_HEADER_SIZE)
-		return RESPONSE_HEADER_SIZE;
-	memcpy(&size, t->response + 2, sizeof(size));
-	return be32toh(size);
+	return t->response_size < RESPONSE_HEADER_SIZE ? RESPONSE_HEADER_SIZE :
+							 response_word(t, RESPONSE_SIZE_OFFSET);
 }
 
 static enum err read_response(struct transport *t)
 {
 	enum err err = ERR_OK;
 
+	t->response_size = 0;
 	while (!err && t->response_size < announced_size(t) && t->response_size < sizeof(t->response))
 		err = read_some(t);
 	if (!err && t->response_size != announced_size(t))
@@ -147,22 +152,29 @@ static enum err read_response(struct transport *t)
 }
 
 /*
- * ESYS's timeout, which is "for ever", is replaced by the deadline: this one place bounds all of its calls. ESYS first
- * asks for the size, with no buffer, and then for the response.
+ * ESYS's timeout, which is "for ever", is replaced by the deadline: this one place bounds all of its calls.
+ * ESYS first asks for the size, with no buffer. It is told the largest, as by tpm2-tss's own TCTI for devices, so that
+ * the whole buffer is ours: a secret that ESYS decrypted there, after an earlier command, is wiped. After an error the
+ * rest of the command has to stay: ESYS may send it again.
  */
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *response, int32_t timeout_ms)
 {
 	struct transport *t = (struct transport *)tcti;
 
 	(void)timeout_ms;
-	if (t->response_size == 0 && read_response(t))
+	if (!response) {
+		*size = sizeof(t->response);
+		return TSS2_RC_SUCCESS;
+	}
+	if (*size < sizeof(t->response))
+		return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
+	if (read_response(t))
 		return give_up(t);
 	if (t->kind->one_command)
 		transport_close(t);
-	if (response && *size < t->response_size)
-		return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
-	if (response)
-		memcpy(response, t->response, t->response_size);
+	if (response_word(t, RESPONSE_CODE_OFFSET) == TPM2_RC_SUCCESS)
+		explicit_bzero(response, *size);
+	memcpy(response, t->response, t->response_size);
 	*size = t->response_size;
 	return TSS2_RC_SUCCESS;
 }

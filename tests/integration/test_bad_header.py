@@ -53,10 +53,12 @@ DAMAGES = {
 }
 
 
+TELLING = ("cut off", "of the next version", "binary")
+
+
 def damage(node, name, change):
     """Puts a damaged value in the place of a good one."""
-    value = headers.get(node, "tank", name)
-    node.run(["zfs", "set", f"{name}={change(value)}".encode("utf-8", "surrogateescape"), "tank"], check=True)
+    headers.put(node, "tank", name, change(headers.get(node, "tank", name)))
 
 
 def assert_status_works(node):
@@ -68,17 +70,18 @@ def assert_status_works(node):
 
 @pytest.fixture
 def damaged(node, tank):
-    """Tries every damage of one property, and brings the header back from its copy after each."""
+    """Tries every damage of one property, with the caller's own look at some of them."""
     def each(name, *words):
         value = headers.get(node, "tank", name)
         for what, (change, error, where) in DAMAGES.items():
             damage(node, name, change)
             result = zseal(node, "unlock", "tank")
             assert_refused(result, error, "tank", where, *words)
-            assert is_locked(node, "tank"), what
             assert result.stderr.replace("\n", "").isprintable(), what
-            yield what, error
+            if what in TELLING:
+                yield what, error
             headers.put(node, "tank", name, value)
+        assert is_locked(node, "tank")
         assert_opens(node, "tank")
         lock_by_zfs(node)
         assert_opens_with_key(node, "tank", tank.recovery_key)
@@ -237,6 +240,7 @@ def test_slot_of_another_keyring_copied_in(node, tank):
     headers.put(node, "tank", "zseal:slot.zzz", value)
     assert assert_opens(node, "tank").stderr == ""
     lock_by_zfs(node)
+    headers.put(node, "tank", "zseal:slot.zzz", None)
     headers.put(node, "tank", SLOT, value)
     assert_refused(zseal(node, "unlock", "tank"), "format", "slot tpm2-a belongs to another keyring")
     assert_said(assert_opens_with_key(node, "tank", tank.recovery_key).stderr, "mac", "WARNING: tank")
@@ -279,12 +283,8 @@ def test_slot_of_a_type_that_is_not_known_here_is_skipped(node, tank):
     assert "(slot tpm2-a)" in result.stdout and "WARNING" not in result.stderr
     for name in "vault", "next":
         assert f"slot {name}: {ERRORS['format-newer'].sentence}" in result.stderr
-    assert_done(zseal(node, "header", "verify", "tank", "--from", copy_of(node)) if False else zseal(node, "status"))
-
-
-def copy_of(node):
-    (copy,) = node.path("/var/lib/zseal").glob("header/*/*")
-    return "/" + str(copy.relative_to(node.path("/var/lib/zseal").parents[2]))
+    states = {s["name"]: s["state"] for s in assert_status_works(node)["keyrings"][0]["slots"]}
+    assert states == {"vault": "state", "next": "state", "tpm2-a": "ok", "recovery": "attended"}
 
 
 # ---- key records ----

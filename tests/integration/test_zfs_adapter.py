@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The ZFS adapter on a real ZFS, each version that there is, called by zfs_probe."""
 import contextlib
+import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
 import termios
@@ -54,8 +56,8 @@ def refused(node, *arguments, **kw):
     """The error that it ends with."""
     done = call(node, *arguments, **kw)
     assert done.returncode == 1, done
-    name, errno, place = done.stdout.splitlines()[-1].split("\t")
-    return Refusal(name, int(errno), place)
+    name, number, place = done.stdout.splitlines()[-1].split("\t")
+    return Refusal(name, int(number), place)
 
 
 def get(node, properties, *datasets, verb="get"):
@@ -318,6 +320,33 @@ def test_write_a_whole_header(node, pool):
     assert set(found) == {"zseal:keyring", *slots} and found["zseal:slot.31"] == "1" * VALUE_MAX
     probe(node, "write", pool, f"zseal:keyring={'k' * VALUE_MAX}", "zseal:keyring=two", *slots)
     assert [p.name for p in get(node, "zseal:*", pool)] == ["zseal:keyring"]
+
+
+# Runs a channel program that may not execute more than one instruction. ZFS looks for that where it looks for signals.
+RUN_STOPPED = """
+import ctypes, sys
+lzc, nvpair = ctypes.CDLL("libzfs_core.so.3"), ctypes.CDLL("libnvpair.so.3")
+nvpair.fnvlist_alloc.restype = ctypes.c_void_p
+arguments, result = ctypes.c_void_p(nvpair.fnvlist_alloc()), ctypes.c_void_p()
+for name, value in (b"dataset", b"tank"), (b"expect", b"zseal:keyring"), (b"value", b"one"):
+    nvpair.fnvlist_add_string(arguments, name, value)
+names = [b"zseal:%d" % number for number in range(int(sys.argv[2]))]
+for key, array in (b"set", names), (b"to", names), (b"remove", []):
+    nvpair.fnvlist_add_string_array(arguments, key, (ctypes.c_char_p * len(array))(*array), len(array))
+assert lzc.libzfs_core_init() == 0
+print(lzc.lzc_channel_program(b"tank", sys.argv[1].encode(), ctypes.c_uint64(1), ctypes.c_uint64(4 << 20), arguments,
+                              ctypes.byref(result)))
+"""
+
+
+def test_write_that_is_stopped_has_written_nothing(node, pool):
+    """The signal that killed zseal came while its transaction waited: ZFS sees it before the first change."""
+    probe(node, "write", pool, "zseal:keyring=one", "zseal:keyring=one")
+    program = re.search(r"program: '(.*? or err\n)'", run(node, "zpool", "history", "-i", pool), re.DOTALL)[1]
+    for how_many in range(1, 12):
+        stopped = run(node, "/usr/bin/python3", "-c", RUN_STOPPED, program, str(how_many))
+        assert int(stopped) == errno.ETIME
+        assert {p.name for p in get(node, "zseal:*", pool)} == {"zseal:keyring"}
 
 
 def test_write_to_what_is_not_there(node, pool):

@@ -637,7 +637,7 @@ static void test_pcr_race(void **state)
 
 static bool extend_slowly(struct swtpm *s, const struct message *command, struct message *response)
 {
-	usleep(60000);
+	usleep(200000);
 	return extend_meanwhile(s, command, response);
 }
 
@@ -649,9 +649,9 @@ static void test_pcr_race_ends_at_the_deadline(void **state)
 	_cleanup_secret_ struct secret *secret = NULL;
 
 	wire_fault(s, TPM2_CC_Unseal, 1000, extend_slowly, NULL);
-	enum err err = tpm2_unseal(t, &slot, deadline_in(200), &secret, NULL);
+	enum err err = tpm2_unseal(t, &slot, deadline_in(700), &secret, NULL);
 	assert_true(err == ERR_TPM_BUSY || err == ERR_TIMEOUT);
-	assert_in_range(wire_count(s, TPM2_CC_Unseal), 2, 5);
+	assert_in_range(wire_count(s, TPM2_CC_Unseal), 1, 4);
 }
 
 /* Objects that are not what they should be */
@@ -978,7 +978,7 @@ static void test_garbled_responses(void **state)
 
 		wire_forget(s);
 		wire_fault(s, cases[i % ARRAY_SIZE(cases)], 1, NULL, garble);
-		if (tpm2_unseal(t, &slot, deadline_in(100), &back, NULL) == ERR_OK)
+		if (tpm2_unseal(t, &slot, soon(), &back, NULL) == ERR_OK)
 			assert_true(secret_equal(secret, back));
 		else
 			failures++;
@@ -1026,6 +1026,24 @@ static void test_silence(void **state)
 		swtpm_flush(s);
 		expect(tpm2_unseal(t, &slot, soon(), &secret, &e), ERR_OK, &e);
 	}
+}
+
+/* The last command is only for tidiness: what was unsealed counts. */
+static void test_silence_at_the_end(void **state)
+{
+	struct swtpm *s = *state;
+	struct slot_tpm2 slot = a_slot(s);
+	_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
+
+	wire_fault(s, TPM2_CC_FlushContext, 1, answer_never, NULL);
+	for (int i = 0; i < 2; i++) {
+		_cleanup_secret_ struct secret *secret = NULL;
+		struct err_ctx e = { 0 };
+
+		expect(tpm2_unseal(t, &slot, soon(), &secret, &e), ERR_OK, &e);
+	}
+	assert_int_equal(s->faults_left, 0);
+	swtpm_flush(s);
 }
 
 /* A socket that nobody accepts from, and a terminal that nobody reads: the same for sockets and devices. */
@@ -1122,7 +1140,9 @@ static void test_signal_ends_the_wait(void **state)
 
 		if (process_catch_signals(NULL) || tpm2_open(address, &t, NULL))
 			_exit(99);
-		_exit(tpm2_unseal(t, &slot, soon(), &secret, NULL));
+		enum err err = tpm2_unseal(t, &slot, soon(), &secret, NULL);
+		tpm2_close(t);
+		_exit(err);
 	}
 	close(accept(silent, NULL, NULL));
 	int fd = accept(silent, NULL, NULL);
@@ -1257,6 +1277,7 @@ int main(void)
 		TPM_TEST(test_interposer_cannot_choose_the_policy),
 		TPM_TEST(test_garbled_responses),
 		TPM_TEST(test_silence),
+		TPM_TEST(test_silence_at_the_end),
 		TPM_TEST(test_silence_from_the_start),
 		TPM_TEST(test_deadline_that_has_passed),
 		TPM_TEST(test_tpm_goes_away),

@@ -241,6 +241,7 @@ static void test_bad_output(void **state)
 		"tank\tzseal:key\t-\t-\ntank\t" FRAME "\t-\t-",
 		"tank\tzseal:key\t-\t-\ntank/a\t" FRAME "\t-\t-\n",
 		"tank\tzseal:key\t-\t-\nank\t" FRAME "\t-\t-\n",
+		"tank\tzseal:key\t-\t-\nfoot\t" FRAME "\t-\t-\n",
 		"tank\tzseal:key\t-\t-tank\t" FRAME "\t-\t-\n",
 		"tank\t" FRAME "\t-\t-\n",
 		"\t" FRAME "\t-\t-\n",
