@@ -243,6 +243,7 @@ def _start(config):
     if config["own_libraries"]:
         subprocess.run(["ldconfig", "-X"], check=True)
     machine = Machine(config)
+    # The answers mean that their sockets are there.
     machine.serve(["journal"])
     if config["tpm"]:
         machine.serve(["tpm", "on"])

@@ -170,8 +170,7 @@ class Node:
         """Switches it off: everything in it ends at once, only the TPM is told before."""
         self._was_stopped = True
         if self.running():
-            with contextlib.suppress(OSError, LabError):
-                self._request("stop")
+            self._stop_supervisor(os.pidfd_open(self._pid))
         if self._supervisor:
             self._release_supervisor()
         self._pid = None
@@ -201,6 +200,13 @@ class Node:
         except (OSError, LabError):
             self._pid = None
         return self._pid is not None
+
+    def _stop_supervisor(self, handle):
+        """It may be another process's child: its end is waited for, whoever reaps it."""
+        with os.fdopen(handle):
+            with contextlib.suppress(OSError, LabError):
+                self._request("stop")
+            select.select([handle], [], [], _STOP_TIMEOUT_S)
 
     def _release_supervisor(self):
         """Its lifeline is closed by that, if it had not ended before."""

@@ -19,8 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "zfs_client.h"
 #include "../zfs/wire.h"
+#include "zfs_client.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -52,38 +52,38 @@ static int device_open(const struct device *device, int flags)
 
 	if (fd < 0)
 		return -1;
-	(void) strcpy(address.sun_path, device->path);
+	(void)strcpy(address.sun_path, device->path);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		error = errno == ECONNREFUSED ? ENXIO : errno;
-		(void) close(fd);
+		(void)close(fd);
 		errno = error;
 		return -1;
 	}
 	if (flags & O_NONBLOCK)
-		(void) fcntl(fd, F_SETFL, O_NONBLOCK);
+		(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
 }
 
 /* The C library's function behind one of ours. Looked for once: open() may be called where dlsym() may not. */
-#define NEXT(name)                                              \
-	({                                                      \
-		static __typeof__(name) *next_;                 \
-		if (!next_)                                     \
-			next_ = dlsym(RTLD_NEXT, #name);        \
-		next_;                                          \
+#define NEXT(name)                                       \
+	({                                               \
+		static __typeof__(name) *next_;          \
+		if (!next_)                              \
+			next_ = dlsym(RTLD_NEXT, #name); \
+		next_;                                   \
 	})
 
 /* open()'s third argument is there only if a file may be made. */
-#define MODE_AFTER(flags)                                                        \
-	({                                                                       \
-		mode_t mode_ = 0;                                                \
-		if (((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE) { \
-			va_list args_;                                           \
-			va_start(args_, flags);                                  \
-			mode_ = va_arg(args_, mode_t);                           \
-			va_end(args_);                                           \
-		}                                                                \
-		mode_;                                                           \
+#define MODE_AFTER(flags)                                                    \
+	({                                                                   \
+		mode_t mode_ = 0;                                            \
+		if (((flags)&O_CREAT) || ((flags)&O_TMPFILE) == O_TMPFILE) { \
+			va_list args_;                                       \
+			va_start(args_, flags);                              \
+			mode_ = va_arg(args_, mode_t);                       \
+			va_end(args_);                                       \
+		}                                                            \
+		mode_;                                                       \
 	})
 
 #define DEFINE_OPEN(name)                                                                                \

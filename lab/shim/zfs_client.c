@@ -23,7 +23,7 @@ bool zfs_client_serves(int fd, unsigned long request)
 	int type = 0;
 
 	return request >= ZFS_IOC_FIRST && request < ZFS_IOC_LAST &&
-		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
 static void *pointer(uint64_t address)
@@ -38,7 +38,7 @@ static int argument_int32(const zfs_cmd_t *zc, const char *name)
 
 	if (nvlist_unpack(pointer(zc->zc_nvlist_src), zc->zc_nvlist_src_size, &arguments, 0) != 0)
 		return -1;
-	(void) nvlist_lookup_int32(arguments, name, &value);
+	(void)nvlist_lookup_int32(arguments, name, &value);
 	nvlist_free(arguments);
 	return value;
 }
@@ -65,7 +65,8 @@ static uint64_t dst_max(unsigned long request, const zfs_cmd_t *zc)
 {
 	if (!zc->zc_nvlist_dst)
 		return 0;
-	return request == ZFS_IOC_ERROR_LOG ? zc->zc_nvlist_dst_size * sizeof(zbookmark_phys_t) : zc->zc_nvlist_dst_size;
+	return request == ZFS_IOC_ERROR_LOG ? zc->zc_nvlist_dst_size * sizeof(zbookmark_phys_t)
+					    : zc->zc_nvlist_dst_size;
 }
 
 /* Sends the packet that begins a call, with the channel's other end and the stream beside it. */
@@ -76,7 +77,10 @@ static bool call_send(int fd, const struct wire_call *wire, int channel, int str
 	size_t fds_size = (stream >= 0 ? 2 : 1) * sizeof(int);
 	struct iovec iov = { .iov_base = (void *)wire, .iov_len = sizeof(*wire) };
 	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(fds_size),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = CMSG_SPACE(fds_size),
 	};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	ssize_t n;
@@ -102,10 +106,10 @@ static int call_begin(int fd, const struct wire_call *wire, int stream)
 	sent = call_send(fd, wire, pair[1], stream);
 	if (!sent && errno != EBADF)
 		errno = EIO;
-	(void) close(pair[1]);
+	(void)close(pair[1]);
 	if (sent)
 		return pair[0];
-	(void) close(pair[0]);
+	(void)close(pair[0]);
 	return -1;
 }
 
@@ -120,7 +124,7 @@ static int minor_of(int fd)
 	if (channel < 0)
 		return -1;
 	answered = transfer_receive(channel, &answer, sizeof(answer));
-	(void) close(channel);
+	(void)close(channel);
 	return answered ? (int)answer.minor : -1;
 }
 
@@ -135,7 +139,7 @@ static char *hold_with_minor(const zfs_cmd_t *zc, size_t *ret_size)
 		return NULL;
 	if (nvlist_lookup_int32(arguments, "cleanup_fd", &cleanup_fd) == 0 &&
 	    nvlist_add_int32(arguments, "cleanup_fd", minor_of(cleanup_fd)) == 0)
-		(void) nvlist_pack(arguments, &packed, ret_size, NV_ENCODE_NATIVE, 0);
+		(void)nvlist_pack(arguments, &packed, ret_size, NV_ENCODE_NATIVE, 0);
 	nvlist_free(arguments);
 	return packed;
 }
@@ -143,7 +147,7 @@ static char *hold_with_minor(const zfs_cmd_t *zc, size_t *ret_size)
 static bool request_send(int channel, const zfs_cmd_t *zc, const struct wire_call *wire, const void *src)
 {
 	return transfer_send(channel, zc, sizeof(*zc)) && transfer_send(channel, src, wire->src_size) &&
-		transfer_send(channel, pointer(zc->zc_nvlist_conf), wire->conf_size);
+	       transfer_send(channel, pointer(zc->zc_nvlist_conf), wire->conf_size);
 }
 
 static bool answer_receive(int channel, zfs_cmd_t *zc, struct wire_answer *ret_answer)
@@ -151,9 +155,8 @@ static bool answer_receive(int channel, zfs_cmd_t *zc, struct wire_answer *ret_a
 	void *dst = pointer(zc->zc_nvlist_dst), *history = pointer(zc->zc_history);
 
 	return transfer_receive(channel, ret_answer, sizeof(*ret_answer)) &&
-		transfer_receive(channel, zc, sizeof(*zc)) &&
-		transfer_receive(channel, dst, ret_answer->dst_size) &&
-		transfer_receive(channel, history, ret_answer->history_size);
+	       transfer_receive(channel, zc, sizeof(*zc)) && transfer_receive(channel, dst, ret_answer->dst_size) &&
+	       transfer_receive(channel, history, ret_answer->history_size);
 }
 
 /* src is what zc_nvlist_src points to, or what takes its place. */
@@ -174,7 +177,7 @@ static int exchange(int fd, unsigned long request, zfs_cmd_t *zc, const void *sr
 	if (channel < 0)
 		return -1;
 	answered = request_send(channel, zc, &wire, src) && answer_receive(channel, zc, &answer);
-	(void) close(channel);
+	(void)close(channel);
 	errno = answered ? answer.error : EIO;
 	return errno == 0 ? 0 : -1;
 }

@@ -42,10 +42,18 @@ return {done = 1}
 """
 
 
+def check_quiet(world):
+    """Neither the engine nor the supervisor had anything to complain about."""
+    for name in ("engine.err", "supervisor.err"):
+        for file in world.path.glob(f"nodes/*/{name}"):
+            assert file.read_text() == ""
+
+
 @pytest.fixture(name="world", params=zfs_versions())
 def fixture_world(request):
     with World(zfs=request.param) as world:
         yield world
+        check_quiet(world)
 
 
 @pytest.fixture(name="node")
@@ -58,6 +66,7 @@ def fixture_any_node():
     """For what has nothing to do with a version of ZFS."""
     with World() as world:
         yield world.node()
+        check_quiet(world)
 
 
 @pytest.fixture(name="pool")

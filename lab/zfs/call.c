@@ -44,8 +44,8 @@ static void buffers_done(struct buffers *b, const struct wire_call *wire)
 static boolean_t wire_is_sane(const struct wire_call *wire)
 {
 	return wire->cmd_size == sizeof(zfs_cmd_t) && wire->src_size <= WIRE_BUFFER_MAX &&
-		wire->conf_size <= WIRE_BUFFER_MAX && wire->dst_max <= WIRE_BUFFER_MAX &&
-		wire->history_max <= WIRE_BUFFER_MAX;
+	       wire->conf_size <= WIRE_BUFFER_MAX && wire->dst_max <= WIRE_BUFFER_MAX &&
+	       wire->history_max <= WIRE_BUFFER_MAX;
 }
 
 static boolean_t buffers_receive(struct buffers *b, zfs_cmd_t *zc, const struct call *call)
@@ -59,8 +59,8 @@ static boolean_t buffers_receive(struct buffers *b, zfs_cmd_t *zc, const struct 
 	b->dst = buffer_new(wire->dst_max);
 	b->history = buffer_new(wire->history_max);
 	return b->src && b->conf && b->dst && b->history && transfer_receive(call->channel, zc, sizeof(*zc)) &&
-		transfer_receive(call->channel, b->src, b->src_size) &&
-		transfer_receive(call->channel, b->conf, b->conf_size);
+	       transfer_receive(call->channel, b->src, b->src_size) &&
+	       transfer_receive(call->channel, b->conf, b->conf_size);
 }
 
 /* The newer ioctls have the stream's number in their arguments; there it becomes the engine's own. */
@@ -98,23 +98,37 @@ static boolean_t stream_put(struct buffers *b, zfs_cmd_t *zc, const struct call 
 	}
 }
 
-/* Lends the zfs_cmd_t our buffers while ZFS works on it: afterwards the caller finds its own addresses again. */
-static int carry_out(uint32_t request, zfs_cmd_t *zc, const struct buffers *b, uint64_t src_size)
+/* Lends a zfs_cmd_t our buffers. What the caller has no room for stays NULL, which is EFAULT as in a kernel. */
+static void lend(zfs_cmd_t *zc, const struct buffers *b)
 {
-	uint64_t src = zc->zc_nvlist_src, conf = zc->zc_nvlist_conf, dst = zc->zc_nvlist_dst, history = zc->zc_history;
-	int error;
-
 	zc->zc_nvlist_src = (uintptr_t)b->src;
 	zc->zc_nvlist_src_size = b->src_size;
 	zc->zc_nvlist_conf = (uintptr_t)b->conf;
-	zc->zc_nvlist_dst = dst ? (uintptr_t)b->dst : 0;
-	zc->zc_history = history ? (uintptr_t)b->history : 0;
+	zc->zc_nvlist_conf_size = b->conf_size;
+	if (zc->zc_nvlist_dst)
+		zc->zc_nvlist_dst = (uintptr_t)b->dst;
+	if (zc->zc_history)
+		zc->zc_history = (uintptr_t)b->history;
+}
+
+/* The caller finds its own addresses and sizes again, and what ZFS has written beside them. */
+static int carry_out(uint32_t request, zfs_cmd_t *zc, const struct buffers *b)
+{
+	zfs_cmd_t *before = (zfs_cmd_t *)buffer_new(sizeof(*before));
+	int error;
+
+	if (!before)
+		return ENOMEM;
+	*before = *zc;
+	lend(zc, b);
 	error = (int)zfsdev_ioctl_common(request - ZFS_IOC_FIRST, zc, 0);
-	zc->zc_nvlist_src = src;
-	zc->zc_nvlist_src_size = src_size;
-	zc->zc_nvlist_conf = conf;
-	zc->zc_nvlist_dst = dst;
-	zc->zc_history = history;
+	zc->zc_nvlist_src = before->zc_nvlist_src;
+	zc->zc_nvlist_src_size = before->zc_nvlist_src_size;
+	zc->zc_nvlist_conf = before->zc_nvlist_conf;
+	zc->zc_nvlist_conf_size = before->zc_nvlist_conf_size;
+	zc->zc_nvlist_dst = before->zc_nvlist_dst;
+	zc->zc_history = before->zc_history;
+	buffer_free((char *)before, sizeof(*before));
 	return error;
 }
 
@@ -125,10 +139,10 @@ static int carry_out_for_process(const struct call *call, zfs_cmd_t *zc, const s
 	char *before;
 	int error;
 
-	(void) tsd_set(zfs_allow_log_key, process_exchange_pool(process, NULL));
-	error = carry_out(call->wire.request, zc, b, call->wire.src_size);
+	(void)tsd_set(zfs_allow_log_key, process_exchange_pool(process, NULL));
+	error = carry_out(call->wire.request, zc, b);
 	before = process_exchange_pool(process, tsd_get(zfs_allow_log_key));
-	(void) tsd_set(zfs_allow_log_key, NULL);
+	(void)tsd_set(zfs_allow_log_key, NULL);
 	if (before)
 		kmem_strfree(before);
 	return error;
@@ -153,8 +167,8 @@ static void caller_identify(int channel)
 	struct ucred credentials = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	socklen_t size = sizeof(credentials);
 
-	(void) getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
-	caller_current = (struct caller) { .uid = credentials.uid, .gid = credentials.gid, .channel = channel };
+	(void)getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
+	caller_current = (struct caller){ .uid = credentials.uid, .gid = credentials.gid, .channel = channel };
 }
 
 static void serve_ioctl(const struct call *call)
@@ -166,10 +180,10 @@ static void serve_ioctl(const struct call *call)
 	if (zc && buffers_receive(&b, zc, call) && stream_put(&b, zc, call)) {
 		answer = answer_for(call, zc, carry_out_for_process(call, zc, &b));
 		/* A caller that has gone meanwhile needs no answer. */
-		(void) (transfer_send(call->channel, &answer, sizeof(answer)) &&
-			transfer_send(call->channel, zc, sizeof(*zc)) &&
-			transfer_send(call->channel, b.dst, answer.dst_size) &&
-			transfer_send(call->channel, b.history, answer.history_size));
+		(void)(transfer_send(call->channel, &answer, sizeof(answer)) &&
+		       transfer_send(call->channel, zc, sizeof(*zc)) &&
+		       transfer_send(call->channel, b.dst, answer.dst_size) &&
+		       transfer_send(call->channel, b.history, answer.history_size));
 	}
 	buffers_done(&b, &call->wire);
 	buffer_free((char *)zc, sizeof(*zc));
@@ -181,7 +195,7 @@ void call_serve(const struct call *call)
 
 	caller_identify(call->channel);
 	if (call->wire.request == WIRE_GET_MINOR) {
-		(void) transfer_send(call->channel, &answer, sizeof(answer));
+		(void)transfer_send(call->channel, &answer, sizeof(answer));
 	} else if (wire_is_sane(&call->wire)) {
 		serve_ioctl(call);
 	} else {

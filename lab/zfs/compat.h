@@ -9,12 +9,12 @@
 #pragma once
 
 #include <stdio.h>
-#include <sys/zfs_context.h>
-#include <sys/nvpair.h>
+#include <sys/dataset_kstats.h>
 #include <sys/dmu.h>
 #include <sys/dmu_objset.h>
+#include <sys/nvpair.h>
 #include <sys/rrwlock.h>
-#include <sys/dataset_kstats.h>
+#include <sys/zfs_context.h>
 #include <sys/zfs_ioctl.h>
 #include <sys/zvol.h>
 

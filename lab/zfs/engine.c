@@ -25,8 +25,8 @@
 #include "wire.h"
 
 #define THREAD_STACK_SIZE (8u << 20)
-#define ARC_MIN (64ul << 20)
-#define ARC_MAX (512ul << 20)
+#define ARC_MIN           (64ul << 20)
+#define ARC_MAX           (512ul << 20)
 
 /* A connection's socket travels to its thread beside what its calls share. */
 struct listener_arg {
@@ -60,9 +60,9 @@ static void connection_release(struct connection *connection)
 static void call_free(struct call *call)
 {
 	if (call->channel >= 0)
-		(void) close(call->channel);
+		(void)close(call->channel);
 	if (call->stream >= 0)
-		(void) close(call->stream);
+		(void)close(call->stream);
 	connection_release(call->connection);
 	free(call);
 }
@@ -92,7 +92,10 @@ static struct call *call_receive(int socket, struct connection *connection)
 	struct call *call = calloc(1, sizeof(*call));
 	struct iovec iov = { .iov_base = &call->wire, .iov_len = sizeof(call->wire) };
 	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t n;
 
@@ -120,7 +123,7 @@ static void *connection_thread(void *arg)
 	while ((call = call_receive(connected.socket, connected.connection)))
 		if (!thread_start(call_thread, call))
 			call_free(call);
-	(void) close(connected.socket);
+	(void)close(connected.socket);
 	connection_release(connected.connection);
 	return NULL;
 }
@@ -133,7 +136,7 @@ static struct connection *connection_new(int socket)
 
 	if (!connection)
 		return NULL;
-	(void) getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	(void)getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 	connection->process = process_hold(peer.pid);
 	if (!connection->process) {
 		free(connection);
@@ -150,14 +153,14 @@ static void connection_start(int socket)
 	struct listener_arg *arg = calloc(1, sizeof(*arg));
 
 	if (connection && arg) {
-		*arg = (struct listener_arg) { .connection = connection, .socket = socket };
+		*arg = (struct listener_arg){ .connection = connection, .socket = socket };
 		if (thread_start(connection_thread, arg))
 			return;
 	}
 	if (connection)
 		connection_release(connection);
 	free(arg);
-	(void) close(socket);
+	(void)close(socket);
 }
 
 /* Anybody may open /dev/zfs, as with the kernel's: what they may do there is decided for each call. */
@@ -170,8 +173,8 @@ static int listen_on(const char *path)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	(void) strcpy(address.sun_path, path);
-	(void) unlink(path);
+	(void)strcpy(address.sun_path, path);
+	(void)unlink(path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
 	    listen(fd, SOMAXCONN) < 0)
 		return -1;

@@ -7,10 +7,10 @@
  */
 #include "compat.h"
 
+#include <sys/fs/zfs.h>
 #include <sys/spa.h>
 #include <sys/zap.h>
 #include <sys/zfs_znode.h>
-#include <sys/fs/zfs.h>
 #include <zfs_comutil.h>
 #include <zfs_prop.h>
 
@@ -20,7 +20,7 @@ void zfs_create_fs(objset_t *os, cred_t *cr, nvlist_t *zplprops, dmu_tx_t *tx)
 	uint64_t version = zfs_zpl_version_map(spa_version(dmu_objset_spa(os)));
 	uint64_t unlinked;
 
-	(void) cr;
+	(void)cr;
 	VERIFY0(zap_create_claim(os, MASTER_NODE_OBJ, DMU_OT_MASTER_NODE, DMU_OT_NONE, 0, tx));
 	for (nvpair_t *pair = nvlist_next_nvpair(zplprops, NULL); pair; pair = nvlist_next_nvpair(zplprops, pair)) {
 		uint64_t value = fnvpair_value_uint64(pair);

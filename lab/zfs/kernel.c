@@ -16,26 +16,31 @@
 
 __thread struct caller caller_current = { .channel = -1 };
 
-/* User space and "kernel": engine.c has brought everything into this address space already. */
+/* User space and "kernel": call.c has brought everything into this address space already, or left it NULL. */
+
+static int copy(const void *from, void *to, size_t size)
+{
+	if (!from || !to)
+		return EFAULT;
+	memcpy(to, from, size);
+	return 0;
+}
 
 int ddi_copyin(const void *from, void *to, size_t size, int flags)
 {
-	(void) flags;
-	memcpy(to, from, size);
-	return 0;
+	(void)flags;
+	return copy(from, to, size);
 }
 
 int ddi_copyout(const void *from, void *to, size_t size, int flags)
 {
-	(void) flags;
-	memcpy(to, from, size);
-	return 0;
+	(void)flags;
+	return copy(from, to, size);
 }
 
 int xcopyout(const void *from, void *to, size_t size)
 {
-	memcpy(to, from, size);
-	return 0;
+	return copy(from, to, size);
 }
 
 int copyinstr(const void *from, void *to, size_t size, size_t *ret_done)
@@ -54,13 +59,13 @@ int copyinstr(const void *from, void *to, size_t size, size_t *ret_done)
 
 int secpolicy_sys_config(const cred_t *cr, boolean_t check_only)
 {
-	(void) cr, (void) check_only;
+	(void)cr, (void)check_only;
 	return caller_current.uid == 0 ? 0 : EPERM;
 }
 
 int secpolicy_zfs(const cred_t *cr)
 {
-	(void) cr;
+	(void)cr;
 	return caller_current.uid == 0 ? 0 : EACCES;
 }
 
@@ -71,19 +76,19 @@ int secpolicy_zinject(const cred_t *cr)
 
 uid_t crgetuid(cred_t *cr)
 {
-	(void) cr;
+	(void)cr;
 	return caller_current.uid;
 }
 
 gid_t crgetgid(cred_t *cr)
 {
-	(void) cr;
+	(void)cr;
 	return caller_current.gid;
 }
 
 int groupmember(gid_t gid, const cred_t *cr)
 {
-	(void) cr;
+	(void)cr;
 	return gid == caller_current.gid;
 }
 
@@ -94,7 +99,7 @@ int is_system_labeled(void)
 
 int zfs_proc_is_caller(proc_t *proc)
 {
-	(void) proc;
+	(void)proc;
 	return 1;
 }
 
@@ -108,99 +113,99 @@ int zfs_vfs_ref(zfsvfs_t **ret_zfsvfs)
 
 boolean_t zfs_vfs_held(zfsvfs_t *zfsvfs)
 {
-	(void) zfsvfs;
+	(void)zfsvfs;
 	return B_FALSE;
 }
 
 void zfs_vfs_rele(zfsvfs_t *zfsvfs)
 {
-	(void) zfsvfs;
+	(void)zfsvfs;
 }
 
 int zfsvfs_create(const char *name, boolean_t readonly, zfsvfs_t **ret_zfsvfs)
 {
-	(void) name, (void) readonly, (void) ret_zfsvfs;
+	(void)name, (void)readonly, (void)ret_zfsvfs;
 	return ENOTSUP;
 }
 
 void zfsvfs_free(zfsvfs_t *zfsvfs)
 {
-	(void) zfsvfs;
+	(void)zfsvfs;
 }
 
 int zfs_suspend_fs(zfsvfs_t *zfsvfs)
 {
-	(void) zfsvfs;
+	(void)zfsvfs;
 	return ENOTSUP;
 }
 
 int zfs_resume_fs(zfsvfs_t *zfsvfs, void *ds)
 {
-	(void) zfsvfs, (void) ds;
+	(void)zfsvfs, (void)ds;
 	return ENOTSUP;
 }
 
 int zfs_end_fs(zfsvfs_t *zfsvfs, void *ds)
 {
-	(void) zfsvfs, (void) ds;
+	(void)zfsvfs, (void)ds;
 	return ENOTSUP;
 }
 
 int zfsctl_snapshot_unmount(const char *name, int flags)
 {
-	(void) name, (void) flags;
+	(void)name, (void)flags;
 	return ENOENT;
 }
 
 int zfs_set_version(zfsvfs_t *zfsvfs, uint64_t version)
 {
-	(void) zfsvfs, (void) version;
+	(void)zfsvfs, (void)version;
 	return ENOTSUP;
 }
 
 int zfs_set_userquota(zfsvfs_t *zfsvfs, int type, const char *domain, uint64_t rid, uint64_t quota)
 {
-	(void) zfsvfs, (void) type, (void) domain, (void) rid, (void) quota;
+	(void)zfsvfs, (void)type, (void)domain, (void)rid, (void)quota;
 	return ENOTSUP;
 }
 
 int zfs_userspace_one(zfsvfs_t *zfsvfs, int type, const char *domain, uint64_t rid, uint64_t *ret_value)
 {
-	(void) zfsvfs, (void) type, (void) domain, (void) rid, (void) ret_value;
+	(void)zfsvfs, (void)type, (void)domain, (void)rid, (void)ret_value;
 	return ENOTSUP;
 }
 
 int zfs_userspace_many(zfsvfs_t *zfsvfs, int type, uint64_t *cookie, void *buffer, uint64_t *size)
 {
-	(void) zfsvfs, (void) type, (void) cookie, (void) buffer, (void) size;
+	(void)zfsvfs, (void)type, (void)cookie, (void)buffer, (void)size;
 	return ENOTSUP;
 }
 
 void ZFS_TEARDOWN_ENTER_READ(zfsvfs_t *zfsvfs, const void *tag)
 {
-	(void) zfsvfs, (void) tag;
+	(void)zfsvfs, (void)tag;
 }
 
 void ZFS_TEARDOWN_ENTER_WRITE(zfsvfs_t *zfsvfs, const void *tag)
 {
-	(void) zfsvfs, (void) tag;
+	(void)zfsvfs, (void)tag;
 }
 
 void ZFS_TEARDOWN_EXIT(zfsvfs_t *zfsvfs, const void *tag)
 {
-	(void) zfsvfs, (void) tag;
+	(void)zfsvfs, (void)tag;
 }
 
 void zfs_ioctl_update_mount_cache(const char *name)
 {
-	(void) name;
+	(void)name;
 }
 
 /* Start and end of the module: kernel_init() of libzpool did the first, a kill does the second. */
 
 void module_spa_init(spa_mode_t mode)
 {
-	(void) mode;
+	(void)mode;
 }
 
 int zfsdev_attach(void)
@@ -242,7 +247,7 @@ void zfs_zevent_init(zfs_zevent_t **ret_ze)
 
 void zfs_zevent_destroy(zfs_zevent_t *ze)
 {
-	(void) ze;
+	(void)ze;
 }
 
 void zfs_zevent_drain_all(int *ret_count)
@@ -254,7 +259,7 @@ zfs_file_t *zfs_zevent_fd_hold(int fd, minor_t *ret_minor, zfs_zevent_t **ret_ze
 {
 	static zfs_file_t reader;
 
-	(void) fd;
+	(void)fd;
 	*ret_minor = 0;
 	*ret_ze = NULL;
 	return &reader;
@@ -262,23 +267,23 @@ zfs_file_t *zfs_zevent_fd_hold(int fd, minor_t *ret_minor, zfs_zevent_t **ret_ze
 
 void zfs_zevent_fd_rele(zfs_file_t *file)
 {
-	(void) file;
+	(void)file;
 }
 
 int zfs_zevent_next(zfs_zevent_t *ze, nvlist_t **ret_event, uint64_t *size, uint64_t *ret_dropped)
 {
-	(void) ze, (void) ret_event, (void) size, (void) ret_dropped;
+	(void)ze, (void)ret_event, (void)size, (void)ret_dropped;
 	return ENOENT;
 }
 
 int zfs_zevent_wait(zfs_zevent_t *ze)
 {
-	(void) ze;
+	(void)ze;
 	return ENOTSUP;
 }
 
 int zfs_zevent_seek(zfs_zevent_t *ze, uint64_t eid)
 {
-	(void) ze, (void) eid;
+	(void)ze, (void)eid;
 	return ENOTSUP;
 }

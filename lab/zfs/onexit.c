@@ -107,7 +107,7 @@ int zfs_onexit_add_cb(minor_t minor, void (*run)(void *), void *data, uintptr_t 
 	pthread_mutex_lock(&list_mutex);
 	zo = *find(minor);
 	if (zo) {
-		*action = (struct action) { .next = zo->actions, .run = run, .data = data };
+		*action = (struct action){ .next = zo->actions, .run = run, .data = data };
 		zo->actions = action;
 	}
 	pthread_mutex_unlock(&list_mutex);
@@ -129,16 +129,16 @@ void zfs_onexit_init(zfs_onexit_t **ret_zo)
 
 void zfs_onexit_destroy(zfs_onexit_t *zo)
 {
-	(void) zo;
+	(void)zo;
 }
 
 void zfsdev_private_set_state(void *private, zfsdev_state_t *state)
 {
-	(void) private, (void) state;
+	(void)private, (void)state;
 }
 
 zfsdev_state_t *zfsdev_private_get_state(void *private)
 {
-	(void) private;
+	(void)private;
 	return NULL;
 }

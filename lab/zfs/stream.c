@@ -45,13 +45,13 @@ zfs_file_t *zfs_file_get(int fd)
 
 void zfs_file_put(zfs_file_t *file)
 {
-	(void) close(file->f_fd);
+	(void)close(file->f_fd);
 	umem_free(file, sizeof(*file));
 }
 
 void *zfs_file_private(zfs_file_t *file)
 {
-	(void) file;
+	(void)file;
 	return NULL;
 }
 

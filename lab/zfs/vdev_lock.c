@@ -46,11 +46,11 @@ static int lock_add(const char *path, const struct stat64 *st)
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int error = errno == EWOULDBLOCK ? EBUSY : errno;
 
-		(void) close(fd);
+		(void)close(fd);
 		return error;
 	}
 	lock = umem_alloc(sizeof(*lock), UMEM_NOFAIL);
-	*lock = (struct vdev_lock) { .next = locks, .dev = st->st_dev, .ino = st->st_ino, .users = 1, .fd = fd };
+	*lock = (struct vdev_lock){ .next = locks, .dev = st->st_dev, .ino = st->st_ino, .users = 1, .fd = fd };
 	locks = lock;
 	return 0;
 }
@@ -84,7 +84,7 @@ static void lock_release(const struct stat64 *st)
 	lock = *where;
 	if (lock && --lock->users == 0) {
 		*where = lock->next;
-		(void) close(lock->fd);
+		(void)close(lock->fd);
 		umem_free(lock, sizeof(*lock));
 	}
 	pthread_mutex_unlock(&locks_mutex);

@@ -32,7 +32,7 @@ int zvol_check_volblocksize(const char *name, uint64_t volblocksize)
 {
 	boolean_t power_of_two = (volblocksize & (volblocksize - 1)) == 0;
 
-	(void) name;
+	(void)name;
 	return volblocksize < SPA_MINBLOCKSIZE || volblocksize > VOLUME_BLOCKSIZE_MAX || !power_of_two ? EDOM : 0;
 }
 
@@ -43,10 +43,10 @@ void zvol_create_cb(objset_t *os, void *arg, cred_t *cr, dmu_tx_t *tx)
 	uint64_t blocksize = ZVOL_DEFAULT_BLOCKSIZE;
 	uint64_t size = fnvlist_lookup_uint64(properties, "volsize");
 
-	(void) cr;
-	(void) nvlist_lookup_uint64(properties, "volblocksize", &blocksize);
-	(void) nvlist_remove_all(properties, "volsize");
-	(void) nvlist_remove_all(properties, "volblocksize");
+	(void)cr;
+	(void)nvlist_lookup_uint64(properties, "volblocksize", &blocksize);
+	(void)nvlist_remove_all(properties, "volsize");
+	(void)nvlist_remove_all(properties, "volblocksize");
 	VERIFY0(dmu_object_claim(os, VOLUME_DATA_OBJECT, DMU_OT_ZVOL, (int)blocksize, DMU_OT_NONE, 0, tx));
 	VERIFY0(zap_create_claim(os, VOLUME_PROPERTIES_OBJECT, DMU_OT_ZVOL_PROP, DMU_OT_NONE, 0, tx));
 	VERIFY0(zap_update(os, VOLUME_PROPERTIES_OBJECT, "size", 8, 1, &size, tx));
@@ -69,25 +69,25 @@ int zvol_get_stats(objset_t *os, nvlist_t *nv)
 
 int zvol_set_volsize(const char *name, uint64_t volsize)
 {
-	(void) name, (void) volsize;
+	(void)name, (void)volsize;
 	return ENOTSUP;
 }
 
 zvol_state_handle_t *zvol_suspend(const char *name)
 {
-	(void) name;
+	(void)name;
 	return NULL;
 }
 
 int zvol_resume(zvol_state_handle_t *zv)
 {
-	(void) zv;
+	(void)zv;
 	return 0;
 }
 
 void *zvol_tag(zvol_state_handle_t *zv)
 {
-	(void) zv;
+	(void)zv;
 	return NULL;
 }
 
@@ -95,30 +95,30 @@ void *zvol_tag(zvol_state_handle_t *zv)
 
 int zvol_set_snapdev(const char *name, zprop_source_t source, uint64_t value)
 {
-	(void) name, (void) source, (void) value;
+	(void)name, (void)source, (void)value;
 	return 0;
 }
 
 int zvol_set_volmode(const char *name, zprop_source_t source, uint64_t value)
 {
-	(void) name, (void) source, (void) value;
+	(void)name, (void)source, (void)value;
 	return 0;
 }
 
 int zvol_set_common(const char *name, zfs_prop_t property, zprop_source_t source, uint64_t value)
 {
-	(void) name, (void) property, (void) source, (void) value;
+	(void)name, (void)property, (void)source, (void)value;
 	return 0;
 }
 
 int zvol_set_ro(const char *name, boolean_t readonly)
 {
-	(void) name, (void) readonly;
+	(void)name, (void)readonly;
 	return 0;
 }
 
 int zvol_set_volthreading(const char *name, boolean_t threading)
 {
-	(void) name, (void) threading;
+	(void)name, (void)threading;
 	return 0;
 }

@@ -142,7 +142,9 @@ static enum err consider(struct search *s, const char *folder, const char *name,
 		return err;
 	if (header_copy_load(path, copy, NULL) != ERR_OK || !fits(copy, s->pool_guid, s->dataset))
 		return ERR_OK;
-	if (s->best_path && copy->saved <= s->best.saved)
+	/* of one second, GENERATION comes before GENERATION.1, which it replaced */
+	if (s->best_path && (copy->saved < s->best.saved ||
+			     (copy->saved == s->best.saved && strcmp(path, s->best_path) > 0)))
 		return ERR_OK;
 	header_copy_clear(&s->best);
 	free(s->best_path);

@@ -18,8 +18,8 @@
 #include "sys/spawn.h"
 
 enum {
-	OUTPUT_MAX = 64 << 20,  /* bytes, unless the caller says otherwise; always for standard error */
-	COMPLAINT_MAX = 4096,   /* bytes kept of standard error */
+	OUTPUT_MAX = 64 << 20, /* bytes, unless the caller says otherwise; always for standard error */
+	COMPLAINT_MAX = 4096,  /* bytes kept of standard error */
 	CHUNK_SIZE = 16 << 10,
 	KILL_TIMEOUT_MS = 2000, /* from SIGKILL to the end */
 };
@@ -36,7 +36,6 @@ struct stream {
 
 struct run {
 	const struct child *child;
-	bool foreground;
 	int pidfd;
 	struct stream output, complaint;
 };
@@ -97,11 +96,11 @@ static enum err start(struct run *run, struct err_ctx *e)
 
 	if (run->child->input)
 		r = open_input(run->child->input, &input, e);
-	else if (!run->foreground)
+	else
 		r = open_nothing(&input, e);
-	if (!r && !run->foreground)
+	if (!r)
 		r = open_stream(&run->output, &output, e);
-	if (!r && !run->foreground)
+	if (!r)
 		r = open_stream(&run->complaint, &complaint, e);
 	if (r)
 		return r;
@@ -265,17 +264,4 @@ void child_result_clear(struct child_result *r)
 	free(r->output);
 	free(r->complaint);
 	*r = (struct child_result){ 0 };
-}
-
-enum err process_run_in_foreground(const struct child *child, int *ret_status, struct err_ctx *e)
-{
-	_cleanup_(run_close) struct run run = {
-		.child = child,
-		.foreground = true,
-		.pidfd = -1,
-		.output.fd = -1,
-		.complaint.fd = -1,
-	};
-
-	return run_child(&run, ret_status, e);
 }

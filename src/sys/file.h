@@ -2,8 +2,8 @@
 /*
  * Files that are either the old or the new, never half; and locks between two zseals.
  *
- * Guarantees: a write goes to a temporary file beside the target (".zseal-" and 16 digits), is fsynced, renamed, and the
- * folder fsynced. Refuses: to follow a symbolic link at the target, to read a file that is no regular file.
+ * Guarantees: a write goes to a temporary file beside the target (".zseal-" and 16 digits), is fsynced, renamed, and
+ * the folder fsynced. Refuses: to follow a symbolic link at the target, to read a file that is no regular file.
  */
 #pragma once
 

@@ -19,8 +19,8 @@
 must_check enum err process_harden(struct err_ctx *e);
 
 /*
- * SIGINT, SIGTERM and SIGHUP from now on only set a flag, and interrupt a wait; those that our parent ignores stay
- * ignored. process_interrupted() turns the flag into ERR_INTERRUPTED, again and again; loops ask between steps.
+ * SIGINT, SIGQUIT, SIGTERM and SIGHUP from now on only set a flag, and interrupt a wait; those that our parent ignores
+ * stay ignored. process_interrupted() turns the flag into ERR_INTERRUPTED, again and again; loops ask between steps.
  */
 must_check enum err process_catch_signals(struct err_ctx *e);
 must_check enum err process_interrupted(struct err_ctx *e);
@@ -70,9 +70,3 @@ struct child_result {
 must_check enum err process_run(const struct child *child, struct child_result *ret, struct err_ctx *e);
 void child_result_clear(struct child_result *r);
 DEFINE_CLEANUP(struct child_result *, child_result_clear)
-
-/*
- * Replaces this process's part in a terminal: runs a program with our own standard descriptors (its output is for the
- * person), optionally a secret as standard input, to its end. Errors as process_run(). *ret_status as above.
- */
-must_check enum err process_run_in_foreground(const struct child *child, int *ret_status, struct err_ctx *e);

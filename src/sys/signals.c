@@ -9,7 +9,8 @@
 
 #include "sys/process.h"
 
-static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+/* SIGQUIT too: a ^\ at a prompt would leave the terminal without echo. */
+static const int signals[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
 
 static volatile sig_atomic_t caught; /* the first that came, or 0 */
 static unsigned held;                /* how many holds are in scope */

@@ -4,7 +4,7 @@
  *
  * By fork(), neither vfork() nor posix_spawn(): between fork and exec the child asks to die with us (PR_SET_PDEATHSIG)
  * and closes whatever was inherited, and the kernel wipes every struct secret in it (MADV_WIPEONFORK). That costs
- * some 0.1 ms for a program that runs a handful of children.
+ * less than a millisecond, for a program that runs a handful of children.
  */
 #pragma once
 

@@ -11,8 +11,8 @@
 struct tpm2 {
 	struct transport transport;
 	ESYS_CONTEXT *esys;
-	bool stale;      /* an error on the way left ESYS and the transport unusable: the next operation opens them anew */
-	ESYS_TR srk;     /* ESYS_TR_NONE until srk_find() */
+	bool stale;  /* an error on the way left ESYS and the transport unusable: the next operation opens them anew */
+	ESYS_TR srk; /* ESYS_TR_NONE until srk_find() */
 	uint8_t srk_name[TPM2_NAME_SIZE];
 };
 
@@ -28,7 +28,7 @@ must_check enum err tpm2_begin(struct tpm2 *t, struct deadline deadline, struct 
 /* What a command's return code means; command is its name in the specification. */
 must_check enum err tpm2_result(struct tpm2 *t, const char *command, TSS2_RC rc, struct err_ctx *e);
 
-/* An object or session that takes up the TPM's memory until it is flushed, at the latest when this goes out of scope. */
+/* An object or session that takes up the TPM's memory until it is flushed: when this goes out of scope. */
 struct transient {
 	struct tpm2 *t;
 	ESYS_TR handle;

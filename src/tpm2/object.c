@@ -8,7 +8,7 @@
 
 #include "tpm2/internal.h"
 
-/* FIXEDTPM and FIXEDPARENT: it cannot be duplicated. No USERWITHAUTH: only the policy opens it, not its empty password. */
+/* FIXEDTPM, FIXEDPARENT: it cannot be duplicated. No USERWITHAUTH: only the policy opens it, not an empty password. */
 TPM2B_PUBLIC object_template(const uint8_t policy[static TPM2_DIGEST_SIZE])
 {
 	TPM2B_PUBLIC p = {

@@ -131,7 +131,11 @@ enum err session_use(const struct transient *session, TPMA_SESSION attributes, s
 
 enum err session_start(struct transient *session, TPM2_SE type, struct err_ctx *e)
 {
-	static const TPMT_SYM_DEF aes_128_cfb = { .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB };
+	static const TPMT_SYM_DEF aes_128_cfb = {
+		.algorithm = TPM2_ALG_AES,
+		.keyBits.aes = 128,
+		.mode.aes = TPM2_ALG_CFB,
+	};
 	struct tpm2 *t = session->t;
 	TSS2_RC rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, NO_SESSIONS, NULL, type, &aes_128_cfb,
 					   TPM2_ALG_SHA256, &session->handle);

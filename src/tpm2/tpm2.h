@@ -4,11 +4,14 @@
  *
  * Guarantees: every key byte crosses the bus encrypted, in a session salted to the storage root key; the storage root
  * key (SRK) is checked by its Name before anything is sent; nothing transient stays in the TPM; what was sealed was
- * unsealed once before it is returned. Refuses: to choose a TCTI by itself, to read TSS2_* from the environment, to
- * replace an SRK, to retry what could cause a lockout.
+ * unsealed once before it is returned; every wait ends at a deadline or with a signal. Refuses: to choose a TPM by
+ * itself, to replace an SRK or what others keep at a handle, to retry what could cause a lockout.
  *
- * Spec: TCG TPM 2.0 Library 1.59; TCG TPM v2.0 Provisioning Guidance (SRK at 0x81000001); TCG EK Credential Profile 2.5,
- * templates L-1 and L-2 as used for storage keys.
+ * Each operation takes the deadline that it is given, else half a minute. After an error on the way (a TPM that went
+ * away or did not answer in time) the next operation opens the connection anew.
+ *
+ * Spec: TCG TPM 2.0 Library 1.59; TCG TPM v2.0 Provisioning Guidance (SRK at 0x81000001); TCG EK Credential Profile
+ * 2.5, templates L-1 and L-2 as used for storage keys.
  */
 #pragma once
 
@@ -21,8 +24,9 @@ struct tpm2;
 #define TPM2_TCTI_DEFAULT "device:/dev/tpmrm0"
 
 /*
- * Opens the TPM that tcti names ("device:/dev/tpmrm0", "swtpm:path=…"); a name without an address is refused. Sends
- * no command. Owns: the caller closes it. Errors: ERR_TPM_MISSING, ERR_CONFIG, ERR_NO_MEMORY.
+ * Opens the TPM that tcti names, as tpm2-tools would write it: "device:/PATH" or, for tests, "swtpm:path=/PATH".
+ * Anything else is refused, an address left out above all. Sends no command. Owns: the caller closes it.
+ * Errors: ERR_TPM_MISSING, ERR_CONFIG, ERR_NO_MEMORY, ERR_IO.
  */
 must_check enum err tpm2_open(const char *tcti, struct tpm2 **ret, struct err_ctx *e);
 void tpm2_close(struct tpm2 *t);
@@ -30,7 +34,8 @@ DEFINE_CLEANUP(struct tpm2 *, tpm2_close)
 
 /*
  * The Name of the SRK at 0x81000001: one ReadPublic, remembered for the life of t.
- * Errors: ERR_TPM_CLEARED if there is no key, ERR_TPM_SRK if it is not one by the template, ERR_TPM_*.
+ * Errors: ERR_TPM_CLEARED if there is no key, ERR_TPM_SRK if it is not one by the template or not the one that it says
+ * it is, ERR_TPM_*.
  */
 must_check enum err tpm2_srk_name(struct tpm2 *t, uint8_t ret[static TPM2_NAME_SIZE], struct err_ctx *e);
 
@@ -52,16 +57,18 @@ struct tpm2_seal {
 
 /*
  * Seals under the SRK (made if missing) with a literal policy over the PCRs' present values, and unseals it once as
- * proof. Errors: ERR_TPM_*; ERR_BUG if what came back is not what was sealed.
+ * proof. Errors: ERR_TPM_BANK if one of the PCRs is not live in the bank; ERR_TPM_*; ERR_BUG if what came back is not
+ * what was sealed.
  */
 must_check enum err tpm2_seal(struct tpm2 *t, const struct tpm2_seal *seal, struct deadline deadline,
 			      struct slot_tpm2 *ret, struct err_ctx *e);
 
 /*
- * Unseals. At most nine commands on a fresh connection, one if the SRK's Name is another's. PCR races are retried with
- * a fresh session until the deadline.
- * Errors: ERR_TPM_NOT_MINE, ERR_TPM_CLEARED, ERR_TPM_POLICY (found before Unseal is sent), ERR_TPM_BANK,
- * ERR_TPM_OBJECT, ERR_TPM_LOCKOUT, ERR_TPM_BUSY, ERR_TPM_MISSING, ERR_TPM_FAILED, ERR_TIMEOUT.
+ * Unseals. Seven commands on a fresh connection, five without PCRs, one if the SRK's Name is another's. PCR races are
+ * retried with a fresh session, thirty times and not after the deadline.
+ * Errors: ERR_TPM_NOT_MINE, ERR_TPM_CLEARED, ERR_TPM_POLICY (found before Unseal is sent), ERR_TPM_BANK (the PCRs
+ * differ because nothing is measured into them any more), ERR_TPM_OBJECT, ERR_TPM_SRK, ERR_TPM_AUTH, ERR_TPM_LOCKOUT,
+ * ERR_TPM_BUSY, ERR_TPM_MISSING, ERR_TPM_FAILED, ERR_TIMEOUT, ERR_INTERRUPTED.
  */
 must_check enum err tpm2_unseal(struct tpm2 *t, const struct slot_tpm2 *sealed, struct deadline deadline,
 				struct secret **ret, struct err_ctx *e);
@@ -71,7 +78,8 @@ must_check enum err tpm2_check(struct tpm2 *t, const struct slot_tpm2 *sealed, s
 
 /*
  * Keeps the sealed object at a persistent handle (0x81000100 to 0x817fffff) as well, so that stock tools open it; and
- * removes it. Errors: ERR_TPM_HANDLE_TAKEN, ERR_TPM_AUTH, ERR_USAGE for a handle out of range, ERR_TPM_*.
+ * removes it, which is success if there is nothing. Errors: ERR_TPM_HANDLE_TAKEN if there is something already, or
+ * something that zseal did not seal; ERR_TPM_AUTH, ERR_USAGE for a handle out of range, ERR_TPM_*.
  */
 must_check enum err tpm2_persist(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e);
 must_check enum err tpm2_evict(struct tpm2 *t, uint32_t handle, struct err_ctx *e);

@@ -231,7 +231,7 @@ static inline void wire_fault(struct swtpm *s, TPM2_CC at, unsigned times, befor
 	s->faults_left = times;
 }
 
-/* Runs a shell command with tpm2-tools in the TPM's folder; it must succeed. What it printed is valid until the next. */
+/* Runs a shell command in the TPM's folder, which must succeed. What it printed is valid until the next. */
 static inline __attribute__((format(printf, 2, 3))) const char *swtpm_tool(struct swtpm *s, const char *fmt, ...)
 {
 	static char output[4096];
@@ -241,15 +241,17 @@ static inline __attribute__((format(printf, 2, 3))) const char *swtpm_tool(struc
 	va_start(ap, fmt);
 	vsnprintf(command, sizeof(command), fmt, ap);
 	va_end(ap);
-	snprintf(line, sizeof(line), "exec 2>tool.err; cd %s && export TPM2TOOLS_TCTI=swtpm:path=%s/tpm && %s", s->folder,
-		 s->folder, command);
+	snprintf(line, sizeof(line), "cd %s && exec 2>>tool.err && export TPM2TOOLS_TCTI=swtpm:path=%s/tpm && %s",
+		 s->folder, s->folder, command);
 	FILE *f = popen(line, "r");
 	assert_non_null(f);
 	size_t n = fread(output, 1, sizeof(output) - 1, f);
 	output[n] = 0;
-	int status = pclose(f);
-	if (status != 0)
-		fail_msg("%s: status %d, see tool.err", command, status);
+	if (pclose(f) != 0) {
+		snprintf(line, sizeof(line), "cat %s/tool.err >&2", s->folder);
+		(void)!system(line);
+		fail_msg("failed: %s", command);
+	}
 	return output;
 }
 

