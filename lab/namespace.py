@@ -23,7 +23,8 @@ LAB = Path("/run/lab")
 NODE = LAB / "node"
 BUILD = LAB / "build"
 
-_MS_RDONLY, _MS_NOSUID, _MS_BIND, _MS_REC, _MNT_DETACH = 0x1, 0x2, 0x1000, 0x4000, 0x2
+_MS_RDONLY, _MS_NOSUID, _MS_BIND, _MS_REC = 0x1, 0x2, 0x1000, 0x4000
+_MS_UNBINDABLE, _MS_PRIVATE, _MNT_DETACH = 1 << 17, 1 << 18, 0x2
 
 _OWN = {"dev", "etc", "mnt", "run"}
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -151,6 +152,7 @@ def _become_root(root):
     os.chdir(root)
     _check(_libc.pivot_root(b".", b"."), "pivot_root")
     _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")
+    _mount(None, "/", flags=_MS_PRIVATE)
     os.chdir(NODE)
 
 
@@ -161,6 +163,9 @@ def enter(config):
     _loopback_up()
     _write_etc(config)
     _tmpfs(root)
+    # It lies in one of the host's folders: with that it would appear in itself, and whoever empties a world's folder
+    # from inside the machine would empty the host's.
+    _mount(None, root, flags=_MS_UNBINDABLE)
     _host_folders(root)
     _sbin(root / "usr/sbin", config)
     _overlay_own(root, "etc", config["user_namespace"])

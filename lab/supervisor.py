@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -251,17 +252,15 @@ def _start(config):
 
 
 def _serve(machine, listener, lifeline):
-    """Until it is switched off, by a request, a signal, or the end of whoever holds the other end of the lifeline."""
-    def end(*_):
-        machine.off()
-        sys.exit()
-    signal.signal(signal.SIGTERM, end)
+    """Until it is switched off by a request, or by the end of whoever holds the other end of the lifeline. Returns
+    whether it was a request."""
     while True:
         ready, _, _ = select.select([listener] + ([lifeline] if lifeline else []), [], [])
         if lifeline in ready:
-            end()
+            machine.off()
+            return False
         if not _serve_control(machine, listener):
-            return
+            return True
 
 
 def main():
@@ -275,7 +274,10 @@ def main():
         print(f"{type(error).__name__}: {error}", flush=True)
         raise
     print("ready", flush=True)
-    _serve(machine, listener, sys.stdin if config["lifeline"] else None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(machine.off()))
+    if not _serve(machine, listener, sys.stdin if config["lifeline"] else None) and config["temporary"]:
+        # Whoever made the world can't any more.
+        shutil.rmtree(config["temporary"], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class World:
 
     def __init__(self, path=None, zfs="system", disks=4, disk_size="256M"):
         self.path = Path(path or tempfile.mkdtemp(prefix="zseal-lab.")).resolve()
-        self._temporary = path is None
+        self.temporary = path is None
         self._nodes = {}
         (self.path / "disks").mkdir(parents=True, exist_ok=True)
         (self.path / "nodes").mkdir(exist_ok=True)
@@ -120,7 +120,7 @@ class World:
     def close(self):
         """Switches off what this object has switched on; removes the folder if it made it."""
         with contextlib.ExitStack() as stack:
-            if self._temporary:
+            if self.temporary:
                 stack.callback(_remove_tree, self.path)
             for node in self._nodes.values():
                 stack.callback(node.close)
@@ -233,6 +233,7 @@ class Node:
         return {
             "name": self.name, "machine_id": hashlib.md5(f"zseal lab {self.name}".encode()).hexdigest(),
             "build": str(build), "disks": str(self.world.path / "disks"), "lifeline": lifeline,
+            "temporary": str(self.world.path) if self.world.temporary else None,
             "tpm": self._has_tpm, "zfs": self.world.zfs, "zfs_module": self._has_zfs, "multiarch": multiarch,
             "own_libraries": (build / "root/lib" / multiarch).exists(),
             "zseal": os.path.abspath(os.environ.get("ZSEAL") or checkout_zseal), "user_namespace": os.geteuid() != 0,

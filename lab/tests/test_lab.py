@@ -475,6 +475,12 @@ def test_own_etc_and_var(any_node):
     assert not Path("/etc/y").exists() and not Path("/var/lib/zseal/x").exists()
 
 
+def test_machine_is_not_in_its_own_folder(any_node):
+    """Else `rm -r` of a world's folder, inside, would reach the host's folders."""
+    mounts = any_node.run(["cat", "/proc/self/mountinfo"], check=True).stdout.splitlines()
+    assert not [line for line in mounts if str(any_node.folder) in line.split()[4] or "/node/" in line.split()[4]]
+
+
 def test_terminal(any_node):
     done = any_node.run(["bash", "-c", "tty; read -p 'name? ' name; read -s -p 'PIN: ' pin </dev/tty; echo; "
                          "echo $name $pin; exit 3"], pty=True, input=[("name? ", "anna\n"), ("PIN: ", "1234\n")])
@@ -534,17 +540,18 @@ def test_world_that_lives_across_commands(tmp_path):
 def test_nothing_outlives_whoever_made_the_world(tmp_path, how):
     script = (f"import sys; sys.path.insert(0, {str(LAB)!r})\n"
               "from world import World\n"
-              f"w = World({str(tmp_path)!r}); n = w.node(); n.start(); p = n.popen(['sleep', '1000'])\n"
+              "w = World(); n = w.node(); n.start(); p = n.popen(['sleep', '1000'])\n"
               "print(n.engine.pid, p.pid, flush=True); sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as maker:
+                          text=True, env={**os.environ, "TMPDIR": str(tmp_path)}) as maker:
         pids = [int(pid) for pid in maker.stdout.readline().split()]
-        handles = [os.pidfd_open(pid) for pid in [*pids, *processes_with(str(tmp_path / "disks"))]]
+        handles = [os.pidfd_open(pid) for pid in [*pids, *processes_with(str(tmp_path))]]
         assert len(handles) >= 4
         maker.send_signal(how)
     for handle in handles:
         with os.fdopen(handle):
             assert select.select([handle], [], [], 20)[0], "still there"
+    assert not list(tmp_path.iterdir())
 
 
 def test_temporary_world_leaves_nothing(tmp_path):
