@@ -18,8 +18,7 @@ enum { OUTPUT_MAX = 512 << 20 };
 enum { LIST_MAX = 131071 };
 
 #define FRAME_PREFIX "zseal:frame."
-
-enum { FRAME_SIZE = sizeof(FRAME_PREFIX) - 1 + UUID_TEXT_SIZE };
+_Static_assert(sizeof(FRAME_PREFIX) - 1 + UUID_TEXT_SIZE <= FRAME_SIZE, "a frame's name");
 
 /* ---- asking zfs ---- */
 
@@ -29,15 +28,15 @@ static enum err run_get(const struct zfs_query *q, const char *columns, const ch
 {
 	static const char *const start[] = { "zfs", "get", "-Hp", "-t", "filesystem,volume", "-o" };
 	const struct child how = { .output_max = OUTPUT_MAX, .deadline = q->deadline };
-	_cleanup_(words_clearp) struct words *w = &(struct words){ 0 };
+	_cleanup_(words_clear) struct words w = { 0 };
 
-	words_add_list(w, start, ARRAY_SIZE(start));
-	words_add(w, "%s", columns);
+	words_add_list(&w, start, ARRAY_SIZE(start));
+	words_add(&w, "%s", columns);
 	if (q->recursive)
-		words_add(w, "-r");
-	words_add(w, "%s", properties);
-	words_add_list(w, q->datasets, q->n_datasets);
-	return words_run(w, &how, ret, e);
+		words_add(&w, "-r");
+	words_add(&w, "%s", properties);
+	words_add_list(&w, q->datasets, q->n_datasets);
+	return words_run(&w, &how, ret, e);
 }
 
 /* Runs it, and wants it to succeed. Owns: the caller frees *ret. */

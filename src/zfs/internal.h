@@ -46,11 +46,12 @@ void words_add_list(struct words *w, const char *const *list, size_t n);
 must_check enum err words_run(const struct words *w, const struct child *how, struct child_result *ret,
 			      struct err_ctx *e);
 void words_clear(struct words *w);
-DEFINE_CLEANUP(struct words *, words_clear)
 
 /* Errors: ERR_USAGE if dataset is no dataset's name; ERR_TOO_LARGE, or ERR_BUG for what is no user property's name. */
 must_check enum err zfs_check_name(const char *dataset, struct err_ctx *e);
 must_check enum err zfs_check_change(const struct zfs_change *change, struct err_ctx *e);
+
+enum { FRAME_SIZE = 64 }; /* most bytes of a frame's name, NUL included */
 
 /*
  * Makes the list out of what `zfs get` wrote, in place: text belongs to *ret afterwards. Pure.

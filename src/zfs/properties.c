@@ -71,7 +71,7 @@ static enum err cut_properties(char *at, const char *frame_end, struct zfs_prope
 
 enum err zfs_properties_parse(char *text, const char *frame, struct zfs_properties *ret, struct err_ctx *e)
 {
-	char frame_end[DATASET_NAME_MAX];
+	char frame_end[FRAME_SIZE + sizeof("\t\t-\t-\n")];
 	struct zfs_properties p = { .text = text };
 
 	snprintf(frame_end, sizeof(frame_end), "\t%s\t-\t-\n", frame);

@@ -65,30 +65,41 @@ static void free_list(nvlist_t *list)
 DEFINE_CLEANUP(nvlist_t *, free_list)
 #define _cleanup_list_ _cleanup_(free_listp)
 
-/* As arrays, because a table's order is lost. Casts to void *: the type of the parameter got its consts in 2.2. */
-static int add_changes(nvlist_t *args, const struct zfs_write *w)
-{
-	const char **set = calloc(3 * w->n_changes + 1, sizeof(*set));
-	const char **to = set + w->n_changes, **removed = to + w->n_changes;
-	uint_t n_set = 0, n_removed = 0;
-	int sys_errno = set ? 0 : ENOMEM;
+/* The changes as arrays, because a table's order is lost: names to set and their values, names to remove. */
+struct change_arrays {
+	uint_t n_set, n_removed;
+	const char **set, **to, **removed;
+};
 
-	for (size_t i = 0; set && i < w->n_changes; i++) {
-		if (w->changes[i].value) {
-			set[n_set] = w->changes[i].name;
-			to[n_set++] = w->changes[i].value;
+static void sort_changes(const struct zfs_write *w, struct change_arrays *a)
+{
+	for (size_t i = 0; i < w->n_changes; i++) {
+		const struct zfs_change *change = &w->changes[i];
+
+		if (change->value) {
+			a->set[a->n_set] = change->name;
+			a->to[a->n_set++] = change->value;
 		} else {
-			removed[n_removed++] = w->changes[i].name;
+			a->removed[a->n_removed++] = change->name;
 		}
 	}
-	if (!sys_errno)
-		sys_errno = nvlist_add_string_array(args, "set", (void *)set, n_set);
-	if (!sys_errno)
-		sys_errno = nvlist_add_string_array(args, "to", (void *)to, n_set);
-	if (!sys_errno)
-		sys_errno = nvlist_add_string_array(args, "remove", (void *)removed, n_removed);
-	free(set);
-	return sys_errno;
+}
+
+/* Casts to void *: the type of the parameter got its consts in 2.2. */
+static bool add_changes(nvlist_t *args, const struct zfs_write *w)
+{
+	size_t n = w->n_changes;
+	const char **room = calloc(3 * n + 1, sizeof(*room));
+
+	if (!room)
+		return false;
+	struct change_arrays a = { .set = room, .to = room + n, .removed = room + 2 * n };
+	sort_changes(w, &a);
+	bool added = nvlist_add_string_array(args, "set", (void *)a.set, a.n_set) == 0 &&
+		     nvlist_add_string_array(args, "to", (void *)a.to, a.n_set) == 0 &&
+		     nvlist_add_string_array(args, "remove", (void *)a.removed, a.n_removed) == 0;
+	free(room);
+	return added;
 }
 
 static enum err make_arguments(const struct zfs_write *w, nvlist_t **ret, struct err_ctx *e)
@@ -97,7 +108,7 @@ static enum err make_arguments(const struct zfs_write *w, nvlist_t **ret, struct
 
 	if (nvlist_alloc(&args, NV_UNIQUE_NAME, 0) != 0 || nvlist_add_string(args, "dataset", w->dataset) != 0 ||
 	    nvlist_add_string(args, "expect", w->expect_name) != 0 ||
-	    (w->expect_value && nvlist_add_string(args, "value", w->expect_value) != 0) || add_changes(args, w) != 0)
+	    (w->expect_value && nvlist_add_string(args, "value", w->expect_value) != 0) || !add_changes(args, w))
 		return err_set(e, ERR_NO_MEMORY, "room for the properties of %s", w->dataset);
 	*ret = TAKE(args);
 	return ERR_OK;
@@ -116,9 +127,9 @@ static enum err fail_thrown(const struct zfs_write *w, nvlist_t *out, struct err
 	if (out)
 		(void)nvlist_lookup_string(out, ZCP_RET_ERROR, (void *)&said);
 	if (strncmp(said, no_room, strlen(no_room)) == 0)
-		return err_set_errno(e, ERR_ZFS_FULL, ENOSPC, "writing the properties of %s", w->dataset);
-	return err_set_errno(e, ERR_ZFS_FAILED, ECHRNG, "writing the properties of %s: %.*s", w->dataset,
-			     (int)strcspn(said, "\n"), said);
+		return err_set(e, ERR_ZFS_FULL, "writing the properties of %s", w->dataset);
+	return err_set(e, ERR_ZFS_FAILED, "writing the properties of %s: %.*s", w->dataset, (int)strcspn(said, "\n"),
+		       said);
 }
 
 static enum err read_result(const struct zfs_write *w, int sys_errno, nvlist_t *out, struct err_ctx *e)

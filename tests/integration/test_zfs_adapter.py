@@ -385,9 +385,11 @@ def write_until_full(node, how_many):
 
 
 def test_write_when_the_pool_is_full(small_pool):
-    """What ZFS cannot undo is told. With few properties and no room at all, there is nothing to undo."""
+    """What ZFS cannot undo is told. If there is too little room even for the check, there is nothing to undo."""
     name, place, written = write_until_full(small_pool, 40)
     assert name == "zfs-full" and 0 < written < 40 and "in part" in place
+    name, place, written = write_until_full(small_pool, 80)
+    assert name == "zfs-full" and written == 0 and "in part" not in place
     write_until_full(small_pool, 8)
     name, place, written = write_until_full(small_pool, 1)
     assert name == "zfs-full" and written == 0 and "in part" not in place
@@ -500,6 +502,13 @@ def test_without_the_kernel_module(world):
     for arguments in (("get", "guid"), ("get", "all", "tank"), ("pools",), ("load", "tank", KEY), ("unload", "tank"),
                       ("write", "tank", "zseal:a", "zseal:a=1"), ("create", "tank", KEY, "--", "--", world.disk(1))):
         assert refused(bare, *arguments).name == "zfs-absent", arguments
+
+
+def test_when_the_kernel_module_was_unloaded(node, pool):
+    """The device is still there, but nobody answers."""
+    node.engine.kill()
+    for arguments in (("get", "guid", pool), ("pools",), ("load", pool, KEY)):
+        assert refused(node, *arguments).name == "zfs-absent", arguments
 
 
 @one_zfs
