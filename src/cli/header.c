@@ -184,12 +184,13 @@ static void print_report(const struct work *w)
 		printf("opened by slot %s; the keyring and its slots are whole\n", r->slot);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct backup_line *line = &r->lines[i];
+		bool failed = line->error.code != ERR_OK;
+		const char *outcome = line->written ? verb : line->proven && failed ? "NOT restored" : NULL;
 
-		if (line->error.code)
+		if (failed)
 			output_error(line->dataset, &line->error);
-		printf("%s: %s%s%s\n", line->dataset,
-		       line->error.code ? "its record does NOT open it" : "its record opens it",
-		       line->written ? ", " : "", line->written ? verb : "");
+		printf("%s: its record %s%s%s\n", line->dataset, line->proven ? "opens it" : "does NOT open it",
+		       outcome ? ", " : "", outcome ? outcome : "");
 	}
 }
 
@@ -201,7 +202,7 @@ static json_t *report_json(const struct work *w, unsigned differences)
 
 	for (size_t i = 0; i < w->report.n; i++) {
 		const struct backup_line *line = &w->report.lines[i];
-		json_t *l = json_pack("{s:s, s:b, s:b}", "dataset", line->dataset, "opens", line->error.code == ERR_OK,
+		json_t *l = json_pack("{s:s, s:b, s:b}", "dataset", line->dataset, "opens", line->proven,
 				      "written", line->written);
 
 		if (line->error.code)

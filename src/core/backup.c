@@ -221,14 +221,14 @@ static enum err write_record(struct restoring *s, const struct header_copy_value
 
 	if (err || str_equal(now, record->value))
 		return err;
-	line->written = true;
-	if (s->request->dry_run)
-		return ERR_OK;
 	const struct zfs_write write = {
 		.dataset = record->name, .expect_name = PROPERTY_KEY, .expect_value = now,
 		.changes = &change, .n_changes = 1,
 	};
-	return zfs_write_properties(s->zfs, &write, e);
+	if (!s->request->dry_run)
+		err = zfs_write_properties(s->zfs, &write, e);
+	line->written = !err;
+	return err;
 }
 
 static enum err restore_record(struct restoring *s, const struct header_copy_value *record, struct backup_line *line)
@@ -239,6 +239,7 @@ static enum err restore_record(struct restoring *s, const struct header_copy_val
 
 	if (!err)
 		err = root_with_key(&root, s->opening, prove, s->zfs, e);
+	line->proven = !err;
 	if (!err && s->request->write)
 		err = write_record(s, record, line, e);
 	if (!err)
@@ -267,60 +268,74 @@ static enum err restore_records(struct restoring *s, struct err_ctx *e)
 	return err;
 }
 
-/* Every slot of the copy is set, and those that the copy does not know are removed: the MAC covers them all. */
-static enum err list_changes(const struct header_copy *copy, const struct zfs_properties *now,
-			     struct zfs_change **ret_changes, size_t *ret_n, char **ret_names, struct err_ctx *e)
+static const char *local_value(const struct zfs_properties *now, const char *name)
+{
+	for (size_t i = 0; i < now->n; i++)
+		if (str_equal(now->all[i].name, name) && str_equal(now->all[i].source, "local"))
+			return now->all[i].value;
+	return NULL;
+}
+
+struct change_list {
+	size_t n;
+	struct zfs_change *changes;
+	char *names;
+};
+
+static void change_list_clear(struct change_list *l)
+{
+	free(l->changes);
+	free(l->names);
+}
+DEFINE_CLEANUP(struct change_list *, change_list_clear)
+
+/* What differs is set, and slots that the copy does not know are removed: the MAC covers them all. */
+static enum err list_changes(const struct header_copy *copy, const struct zfs_properties *now, struct change_list *l,
+			     struct err_ctx *e)
 {
 	const size_t size = sizeof(PROPERTY_SLOT_PREFIX) + NAME_SIZE, prefix = strlen(PROPERTY_SLOT_PREFIX);
-	struct zfs_change *changes = calloc(1 + copy->n_slots + now->n, sizeof(*changes));
-	char *names = calloc(copy->n_slots + 1, size);
-	size_t n = 0;
 
-	if (!changes || !names) {
-		free(changes);
-		free(names);
+	l->changes = calloc(1 + copy->n_slots + now->n, sizeof(*l->changes));
+	l->names = calloc(copy->n_slots + 1, size);
+	if (!l->changes || !l->names)
 		return err_set(e, ERR_NO_MEMORY, "room for the changes");
-	}
-	changes[n++] = (struct zfs_change){ PROPERTY_KEYRING, copy->keyring };
+	if (!str_equal(local_value(now, PROPERTY_KEYRING), copy->keyring))
+		l->changes[l->n++] = (struct zfs_change){ PROPERTY_KEYRING, copy->keyring };
 	for (size_t i = 0; i < copy->n_slots; i++) {
-		snprintf(names + i * size, size, PROPERTY_SLOT_PREFIX "%s", copy->slots[i].name);
-		changes[n++] = (struct zfs_change){ names + i * size, copy->slots[i].value };
+		char *name = l->names + i * size;
+
+		snprintf(name, size, PROPERTY_SLOT_PREFIX "%s", copy->slots[i].name);
+		if (!str_equal(local_value(now, name), copy->slots[i].value))
+			l->changes[l->n++] = (struct zfs_change){ name, copy->slots[i].value };
 	}
 	for (size_t i = 0; i < now->n; i++)
 		if (strncmp(now->all[i].name, PROPERTY_SLOT_PREFIX, prefix) == 0 &&
 		    str_equal(now->all[i].source, "local") && !slot_value(copy, now->all[i].name + prefix))
-			changes[n++] = (struct zfs_change){ now->all[i].name, NULL };
-	*ret_changes = changes;
-	*ret_n = n;
-	*ret_names = names;
+			l->changes[l->n++] = (struct zfs_change){ now->all[i].name, NULL };
 	return ERR_OK;
 }
 
 static enum err write_keyring(struct restoring *s, struct err_ctx *e)
 {
-	_cleanup_(zfs_properties_clearp) struct zfs_properties *all = &(struct zfs_properties){ 0 };
-	const struct header_copy *copy = s->request->copy;
-	const char *dataset = copy->dataset;
+	_cleanup_(zfs_properties_clearp) struct zfs_properties *now = &(struct zfs_properties){ 0 };
+	_cleanup_(change_list_clearp) struct change_list *l = &(struct change_list){ 0 };
+	const char *dataset = s->request->copy->dataset;
 	const struct zfs_query q = {
-		.datasets = &dataset, .n_datasets = 1, .properties = PROPERTY_SLOT_PREFIX "*",
+		.datasets = &dataset, .n_datasets = 1, .properties = PROPERTY_KEYRING "," PROPERTY_SLOT_PREFIX "*",
 		.deadline = deadline_in(60000),
 	};
-	_cleanup_free_ struct zfs_change *changes = NULL;
-	_cleanup_free_ char *names = NULL, *now = NULL;
-	size_t n = 0;
-	enum err err = zfs_get(&q, all, e);
+	enum err err = zfs_get(&q, now, e);
 
 	if (!err)
-		err = read_local(dataset, PROPERTY_KEYRING, &now, e);
-	if (!err)
-		err = list_changes(copy, all, &changes, &n, &names, e);
+		err = list_changes(s->request->copy, now, l, e);
+	if (err || l->n == 0 || s->request->dry_run)
+		return err;
 	const struct zfs_write write = {
-		.dataset = dataset, .expect_name = PROPERTY_KEYRING, .expect_value = now,
-		.changes = changes, .n_changes = n,
+		.dataset = dataset, .expect_name = PROPERTY_KEYRING, .expect_value = local_value(now, PROPERTY_KEYRING),
+		.changes = l->changes, .n_changes = l->n,
 	};
-	if (!err && !s->request->dry_run)
-		err = zfs_write_properties(s->zfs, &write, e);
-	if (!err && !s->request->dry_run)
+	err = zfs_write_properties(s->zfs, &write, e);
+	if (!err)
 		event_emit(&(struct event){ .id = EVENT_HEADER_RESTORED, .dataset = dataset,
 					    .keyring = &keyring_ring(s->keyring)->uuid,
 					    .generation = keyring_ring(s->keyring)->generation });

@@ -31,8 +31,9 @@ unsigned backup_compare(const struct header_copy *here, const struct header_copy
 /* What became of one record or dataset in a restore or proof. */
 struct backup_line {
 	char *dataset;
-	bool written;
-	struct err_ctx error; /* code ERR_OK: proven */
+	bool proven;  /* it opens its root */
+	bool written; /* brought back, or would be */
+	struct err_ctx error;
 };
 
 struct backup_report {

@@ -131,6 +131,17 @@ struct search {
 	char *best_path;
 };
 
+/*
+ * One that knows its pool is better than one by a name alone, which a create that was killed may have left; then the
+ * newer one. Of one second, GENERATION comes before GENERATION.1, which it replaced.
+ */
+static bool is_better(const struct header_copy *copy, const char *path, const struct search *s)
+{
+	if ((copy->pool_guid != 0) != (s->best.pool_guid != 0))
+		return copy->pool_guid != 0;
+	return copy->saved > s->best.saved || (copy->saved == s->best.saved && strcmp(path, s->best_path) < 0);
+}
+
 /* Files that are no copies are passed over: they are an administrator's business. */
 static enum err consider(struct search *s, const char *folder, const char *name, struct err_ctx *e)
 {
@@ -142,9 +153,7 @@ static enum err consider(struct search *s, const char *folder, const char *name,
 		return err;
 	if (header_copy_load(path, copy, NULL) != ERR_OK || !fits(copy, s->pool_guid, s->dataset))
 		return ERR_OK;
-	/* of one second, GENERATION comes before GENERATION.1, which it replaced */
-	if (s->best_path && (copy->saved < s->best.saved ||
-			     (copy->saved == s->best.saved && strcmp(path, s->best_path) > 0)))
+	if (s->best_path && !is_better(copy, path, s))
 		return ERR_OK;
 	header_copy_clear(&s->best);
 	free(s->best_path);

@@ -165,8 +165,12 @@ static void take_back(struct creation *c)
 
 void create_end(struct creation *c)
 {
-	if (!c->made && c->request.pool.pool && !c->request.pool.dry_run)
+	if (!c->made && c->request.pool.pool && !c->request.pool.dry_run) {
+		/* a signal may be why: it must not end this too */
+		process_signals_hold();
 		take_back(c);
+		process_signals_release();
+	}
 	draft_clear(&c->draft);
 	secret_free(TAKE(c->key));
 	free(c->record);
@@ -253,7 +257,10 @@ static enum err make_pool(struct creation *c, struct err_ctx *e)
 	c->made = found || (proven != ERR_ZFS_NOT_FOUND && proven != ERR_ZFS_RACED);
 	if (e)
 		*e = err && !found ? own : proof;
-	return err && !found ? err : proven;
+	err = err && !found ? err : proven;
+	if (c->made && !found)
+		err_wrap(e, err, "whether it was made is not known; zpool list and zpool import tell");
+	return err;
 }
 
 /* From the first write on there is no turning back half way: signals wait until the pool is made, proven and noted. */

@@ -5,6 +5,9 @@
  * Guarantees: before the first byte goes to a disk every slot was opened from the very text that will be stored, a copy
  * of the header is kept and the keyring pinned; then one `zpool create` makes the pool with everything in it. Killed at
  * any instant, there is either no pool or one that opens. Refuses: a pool name that is taken.
+ *
+ * After a power cut too, but ZFS sets a new pool's properties only after it has made it: between the two the header is
+ * in the copy alone, and `zseal header restore` brings it back.
  */
 #pragma once
 

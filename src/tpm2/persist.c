@@ -5,6 +5,7 @@
  */
 #include <tss2/tss2_tpm2_types.h>
 
+#include "sys/process.h"
 #include "tpm2/internal.h"
 
 /* Spec: TCG Registry of Reserved TPM 2.0 Handles and Localities 1.1: the owner's; below are the SRK and its like. */
@@ -17,13 +18,18 @@ static enum err check_handle(uint32_t handle, struct err_ctx *e)
 	return err_set(e, ERR_USAGE, "handle 0x%x is not between 0x%x and 0x%x", handle, HANDLE_FIRST, HANDLE_LAST);
 }
 
-/* Makes a loaded object persistent at handle, or removes a persistent one: the TPM has one command for both. */
+/*
+ * Makes a loaded object persistent at handle, or removes a persistent one: the TPM has one command for both. A signal
+ * waits for its answer: who does not know whether the object is there could not take it back.
+ */
 static enum err evict_control(struct tpm2 *t, ESYS_TR object, uint32_t handle, struct err_ctx *e)
 {
 	ESYS_TR persistent;
+
+	process_signals_hold();
 	TSS2_RC rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, object, ESYS_TR_PASSWORD, NO_SESSION, NO_SESSION,
 				       handle, &persistent);
-
+	process_signals_release();
 	return err_wrap(e, tpm2_result(t, "TPM2_EvictControl", rc, e), "handle 0x%x", handle);
 }
 

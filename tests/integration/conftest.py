@@ -108,15 +108,22 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("zfs", versions)
 
 
-@pytest.fixture
-def world(zfs):
-    """Four disks of 256 MiB and as many machines as are asked for."""
-    with World(zfs=zfs) as made:
+@contextlib.contextmanager
+def new_world(zfs, **kw):
+    """A world whose journals are searched for secrets at the end. Keywords as World()."""
+    with World(zfs=zfs, **kw) as made:
         made.secrets = set()
         yield made
         for folder in sorted((made.path / "nodes").iterdir()):
             assert_nothing_secret(made, folder.name + "'s journal",
                                   "".join(map(json.dumps, made.node(folder.name).journal())))
+
+
+@pytest.fixture
+def world(zfs):
+    """Four disks of 256 MiB and as many machines as are asked for."""
+    with new_world(zfs) as made:
+        yield made
 
 
 @pytest.fixture

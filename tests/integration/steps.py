@@ -87,7 +87,7 @@ def chosen(steps, count):
     if SANITIZED:
         count = (count + 2) // 3
     decisive = [i for i, step in enumerate(steps) if step.call in _DECISIVE]
-    keep = set(decisive[::max(1, 2 * len(decisive) // count)])
+    keep = set(decisive[::max(1, 3 * len(decisive) // count)])
     keep |= {i * (len(steps) - 1) // (count - 1) for i in range(count)} if count > 1 else {0}
     return [steps[i] for i in sorted(keep)]
 

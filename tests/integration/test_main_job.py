@@ -64,6 +64,7 @@ def test_pool_is_made_unlocked_and_opens_by_each_of_its_slots(node):
     assert "tank: unlocked (slot recovery)" in assert_opens_with_key(node, "tank", tank.recovery_key).stdout
 
 
+@one_zfs
 def test_pool_opens_after_a_reboot(node):
     create_pool(node)
     node.reboot()
@@ -90,6 +91,7 @@ def test_each_default_gives_way_to_what_was_given(node):
     assert_opens(node, "tank")
 
 
+@one_zfs
 def test_options_of_zpool_create_are_passed_on(node):
     create_pool(node, args=["-f", "-o", "comment=for guests", "-o", "autotrim=on", "-O", "quota=100M", "-R", "/mnt/x"])
     assert run(node, "zpool", "get", "-H", "-o", "value", "comment,autotrim", "tank").split("\n")[:2] == ["for guests", "on"]
@@ -123,6 +125,7 @@ def test_dry_run_makes_nothing(node):
     assert_nothing_was_made(node)
 
 
+@one_zfs
 def test_pool_without_a_tpm_opens_by_the_recovery_key_alone(node):
     node.tpm.off()
     tank = create_pool(node, args=["--no-tpm"])
@@ -236,14 +239,15 @@ def test_pool_whose_name_is_taken_is_refused_and_left_alone(node):
 
 def test_missing_disk_is_refused_in_zpools_own_words(node):
     result, _ = try_create(node, "--handle", "0x81010001", "-m", "none", "tank", "/mnt/nothing")
-    assert_refused(result, "child", "making pool tank", "/mnt/nothing")
+    assert_refused(result, "zfs-failed", "zpool create", "/mnt/nothing")
     assert_nothing_was_made(node)
 
 
+@one_zfs
 def test_disk_in_use_is_refused_and_its_pool_left_alone(node):
     create_pool(node)
     result, _ = try_create(node, "-m", "none", "other", node.world.disk(1))
-    assert_refused(result, "child", "making pool other", "disk1")
+    assert_refused(result, "zfs-failed", "zpool create", "disk1 is part of active pool 'tank'")
     assert "other" not in run(node, "zpool", "list")
     lock(node, "tank")
     assert_opens(node, "tank")
@@ -257,6 +261,7 @@ def test_names_that_no_pool_can_have_are_refused(node):
     assert_nothing_was_made(node)
 
 
+@one_zfs
 def test_copy_and_pin_are_there_once_the_pool_is(node):
     tank = create_pool(node)
     guid = run(node, "zpool", "get", "-Hp", "-o", "value", "guid", "tank").strip()
@@ -270,6 +275,7 @@ def test_copy_and_pin_are_there_once_the_pool_is(node):
     assert "srk" in pin
 
 
+@one_zfs
 def test_key_is_nowhere_but_in_zfs(node):
     create_pool(node)
     assert properties(node, "tank", "keylocation") == ["prompt"]
@@ -382,6 +388,7 @@ def test_mistyped_recovery_key_may_be_typed_again(node):
 
 # ---- lock and unlock ----
 
+@one_zfs
 def test_unlocking_what_is_unlocked_succeeds_and_leaves_the_tpm_alone(node):
     create_pool(node)
     node.tpm.log_clear()
@@ -391,12 +398,14 @@ def test_unlocking_what_is_unlocked_succeeds_and_leaves_the_tpm_alone(node):
     assert commands(node) == []
 
 
+@one_zfs
 def test_locking_what_is_locked_succeeds(node):
     create_pool(node)
     lock(node, "tank")
     assert assert_done(zseal(node, "lock", "tank")).stdout == "tank: already locked\n"
 
 
+@one_zfs
 def test_unlocking_a_root_with_a_pcr_policy_takes_nine_tpm_commands_at_most(node):
     create_pool(node, args=["--pcrs", "7"])
     lock(node, "tank")
@@ -406,6 +415,7 @@ def test_unlocking_a_root_with_a_pcr_policy_takes_nine_tpm_commands_at_most(node
     assert len(commands(node)) <= 9, commands(node)
 
 
+@one_zfs
 def test_unlocking_leaves_nothing_in_the_tpm(node):
     create_pool(node)
     lock(node, "tank")
@@ -427,6 +437,7 @@ def test_roots_on_one_keyring_are_unlocked_together_and_locked_deepest_first(nod
     assert node.tpm.log().count(UNSEALS) == 1
 
 
+@one_zfs
 def test_what_is_named_is_unlocked_with_what_lies_below_and_nothing_else(node):
     tank = create_pool(node)
     for dataset in "tank/a", "tank/a/b", "tank/ab":
@@ -436,6 +447,7 @@ def test_what_is_named_is_unlocked_with_what_lies_below_and_nothing_else(node):
     assert [is_locked(node, d) for d in ("tank", "tank/a", "tank/a/b", "tank/ab")] == [True, False, False, True]
 
 
+@one_zfs
 def test_dry_run_of_unlock_and_lock_does_nothing(node):
     create_pool(node)
     assert assert_done(zseal(node, "lock", "--dry-run", "tank")).stdout == "tank: would be locked\n"
@@ -463,6 +475,7 @@ def test_a_root_that_fails_stops_no_other(node):
     assert [root["outcome"] for root in result.json["roots"]] == ["already", "already", "failed", "already"]
 
 
+@one_zfs
 def test_a_pool_that_fails_stops_no_other(node):
     create_pool(node, "first", 1)
     other = create_pool(node, "second", 2)

@@ -54,6 +54,7 @@ struct swtpm {
 	after_fn *after;
 	TPM2_CC fault_at;     /* the command that before and after are for; 0 for all */
 	unsigned faults_left; /* so many times */
+	bool hang_up;         /* after the next response */
 	TPM2_RC fault_code;
 	unsigned n_commands;
 	TPM2_CC commands[COMMANDS_MAX];
@@ -187,6 +188,10 @@ static inline void wire_serve(struct swtpm *s, int fd)
 		wire_record(s, &response);
 		if (response.size && write(fd, response.bytes, response.size) < 0)
 			return;
+		if (s->hang_up) {
+			s->hang_up = false;
+			return;
+		}
 	}
 }
 

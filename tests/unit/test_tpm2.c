@@ -308,6 +308,31 @@ static void test_nothing_readable_on_the_wire(void **state)
 	assert_int_equal(wire_count(s, TPM2_CC_Unseal), 2);
 }
 
+/* Encryption is worth nothing to who sees the nonces, unless a secret went to the TPM's key first. */
+static bool look_for_salt(struct swtpm *s, const struct message *command, struct message *response)
+{
+	enum { TPM_KEY = HEADER_BYTES, NONCE_SIZE = TPM_KEY + 8 + 1 };
+	size_t salt_size = NONCE_SIZE + 1 + command->bytes[NONCE_SIZE] + 1;
+
+	(void)response;
+	if (message_word(command, TPM_KEY) != 0x81000001 || command->bytes[salt_size] < 64)
+		s->fault_code = TPM2_RC_NONCE;
+	return false;
+}
+
+static void test_sessions_are_salted(void **state)
+{
+	struct swtpm *s = *state;
+
+	a_slot(s);
+	wire_fault(s, TPM2_CC_StartAuthSession, 1000, look_for_salt, NULL);
+	_cleanup_secret_ struct secret *secret = new_secret();
+	struct slot_tpm2 slot;
+	seal_to(s, secret, PCR(7), &slot);
+	assert_int_equal(wire_count(s, TPM2_CC_StartAuthSession), 3);
+	assert_int_equal(s->fault_code, 0);
+}
+
 static void test_seal_refuses(void **state)
 {
 	struct swtpm *s = *state;
@@ -537,6 +562,13 @@ static void test_unrelated_pcr_does_not_matter(void **state)
 	assert_int_equal(unseal(s, &slot), ERR_OK);
 }
 
+static bool answer_code(struct swtpm *s, const struct message *command, struct message *response)
+{
+	(void)command;
+	message_set_code(response, s->fault_code);
+	return true;
+}
+
 static void test_live_bank(void **state)
 {
 	static const struct {
@@ -556,6 +588,7 @@ static void test_live_bank(void **state)
 		/* more than a TPM tells at a time */
 		{ "for n in 1 2 3 4 5 6 9 10 11 12 13 14 15; do tpm2_pcrextend $n:sha256=$h; done", 0xffff,
 		  TPM2_BANK_SHA256 },
+		{ "true", 0x1ffff, TPM2_BANK_NONE },
 	};
 	struct swtpm *s = *state;
 	_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
@@ -570,6 +603,12 @@ static void test_live_bank(void **state)
 	}
 	enum tpm2_bank bank;
 	assert_int_equal(tpm2_live_bank(t, PCR(24), &bank, NULL), ERR_BUG);
+
+	/* a TPM that does not know the first bank's hash */
+	wire_fault(s, TPM2_CC_PCR_Read, 1, answer_code, NULL);
+	s->fault_code = 0x1c3;
+	assert_int_equal(tpm2_live_bank(t, PCR(7), &bank, NULL), ERR_OK);
+	assert_int_equal(bank, TPM2_BANK_SHA384);
 }
 
 /* A firmware update that measures into another bank, and one that switches the bank off. */
@@ -814,13 +853,6 @@ static void test_lockout(void **state)
 
 /* A TPM that is busy, broken, or not alone on the wire */
 
-static bool answer_code(struct swtpm *s, const struct message *command, struct message *response)
-{
-	(void)command;
-	message_set_code(response, s->fault_code);
-	return true;
-}
-
 static void test_answers(void **state)
 {
 	static const struct {
@@ -892,6 +924,21 @@ static void flip_secret(struct swtpm *s, const struct message *command, struct m
 	response->bytes[HEADER_BYTES + 4 + 2] ^= 1;
 }
 
+static void say_shorter(struct swtpm *s, const struct message *command, struct message *response)
+{
+	(void)s;
+	(void)command;
+	response->size++;
+}
+
+static void say_huge(struct swtpm *s, const struct message *command, struct message *response)
+{
+	(void)s;
+	(void)command;
+	response->size = sizeof(response->bytes);
+	response->bytes[2] = 0xff;
+}
+
 static void test_interposer_changes_responses(void **state)
 {
 	static const struct {
@@ -903,6 +950,8 @@ static void test_interposer_changes_responses(void **state)
 		{ TPM2_CC_Unseal, flip_secret, ERR_TPM_FAILED },
 		{ TPM2_CC_PolicyGetDigest, flip_last, ERR_TPM_POLICY },
 		{ TPM2_CC_Load, flip_secret, ERR_TPM_FAILED },
+		{ TPM2_CC_PolicyPCR, say_shorter, ERR_TPM_FAILED },
+		{ TPM2_CC_PolicyPCR, say_huge, ERR_TPM_FAILED },
 	};
 	struct swtpm *s = *state;
 	struct slot_tpm2 slot = a_slot(s);
@@ -914,10 +963,31 @@ static void test_interposer_changes_responses(void **state)
 	}
 }
 
+/* PCR 0 instead of 7: the selection's last three bytes are a mask. */
+static bool choose_pcr(struct swtpm *s, const struct message *command, struct message *response)
+{
+	struct message other = *command;
+
+	other.bytes[other.size - 3] = PCR(0);
+	swtpm_execute(s, &other, response);
+	return true;
+}
+
 /* Whoever changes what is asserted or told while sealing would choose the policy. */
 static void test_interposer_cannot_choose_the_policy(void **state)
 {
-	static const TPM2_CC cases[] = { TPM2_CC_PolicyPCR, TPM2_CC_PolicyGetDigest, TPM2_CC_Create };
+	static const struct {
+		TPM2_CC at;
+		before_fn *before;
+		after_fn *after;
+		enum err err;
+	} cases[] = {
+		{ TPM2_CC_PolicyPCR, choose_pcr, NULL, ERR_TPM_AUTH }, /* the TPM notices */
+		{ TPM2_CC_PolicyPCR, NULL, flip_last, ERR_TPM_FAILED },
+		{ TPM2_CC_PolicyGetDigest, NULL, flip_last, ERR_TPM_FAILED },
+		{ TPM2_CC_PolicyGetDigest, NULL, flip_secret, ERR_TPM_FAILED },
+		{ TPM2_CC_Create, NULL, flip_last, ERR_TPM_FAILED },
+	};
 	struct swtpm *s = *state;
 	_cleanup_secret_ struct secret *secret = new_secret();
 	struct tpm2_seal seal = { .secret = secret, .bank = TPM2_BANK_SHA256, .pcrs = PCR(7) };
@@ -926,8 +996,8 @@ static void test_interposer_cannot_choose_the_policy(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
 
-		wire_fault(s, cases[i], 1, NULL, flip_last);
-		assert_int_equal(tpm2_seal(t, &seal, soon(), &slot, NULL), ERR_TPM_FAILED);
+		wire_fault(s, cases[i].at, 1, cases[i].before, cases[i].after);
+		assert_int_equal(tpm2_seal(t, &seal, soon(), &slot, NULL), cases[i].err);
 		assert_int_equal(s->faults_left, 0);
 		swtpm_flush(s);
 	}
@@ -1085,41 +1155,52 @@ static void test_deadline_that_has_passed(void **state)
 	assert_int_equal(tpm2_unseal(t, &slot, soon(), &secret, NULL), ERR_OK);
 }
 
-/* The TPM goes away in the middle. */
+/* Half a response, and then nothing any more. */
 static void hang_up(struct swtpm *s, const struct message *command, struct message *response)
 {
 	(void)command;
-	swtpm_power_off(s);
-	response->size = 0;
-	message_set_code(response, 0);
-	response->size = 5;
+	response->size /= 2;
+	s->hang_up = true;
 }
 
 static void test_tpm_goes_away(void **state)
 {
+	static const TPM2_CC cases[] = { TPM2_CC_ReadPublic, TPM2_CC_Load, TPM2_CC_Unseal };
 	struct swtpm *s = *state;
 	struct slot_tpm2 slot = a_slot(s);
+	_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_secret_ struct secret *secret = NULL;
+		struct err_ctx e = { 0 };
+
+		wire_fault(s, cases[i], 1, NULL, hang_up);
+		expect(tpm2_unseal(t, &slot, soon(), &secret, &e), ERR_TPM_MISSING, &e);
+		swtpm_flush(s);
+		expect(tpm2_unseal(t, &slot, soon(), &secret, &e), ERR_OK, &e);
+	}
+}
+
+/* Nobody is there any more: the first operation notices, and so does each after it. */
+static void test_tpm_is_gone(void **state)
+{
+	struct swtpm *s = *state;
+	struct slot_tpm2 slot = a_slot(s);
+	int listener = unix_listen(s->folder, "gone");
+	_cleanup_secret_ struct secret *secret = NULL;
+	struct tpm2 *t = NULL;
 	char address[128];
 
-	/* half a response, then nothing */
-	wire_fault(s, TPM2_CC_Load, 1, NULL, hang_up);
-	_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
-	_cleanup_secret_ struct secret *secret = NULL;
-	assert_int_equal(tpm2_unseal(t, &slot, deadline_in(300), &secret, NULL), ERR_TIMEOUT);
-	swtpm_power_on(s);
-	swtpm_measure(s);
+	snprintf(address, sizeof(address), "swtpm:path=%s/gone", s->folder);
+	assert_int_equal(tpm2_open(address, &t, NULL), ERR_OK);
+	close(listener);
+	for (int i = 0; i < 3; i++) {
+		struct err_ctx e = { 0 };
 
-	/* closed in our face */
-	int closing = unix_listen(s->folder, "closing");
-	snprintf(address, sizeof(address), "swtpm:path=%s/closing", s->folder);
-	struct tpm2 *gone = NULL;
-	struct err_ctx e = { 0 };
-	assert_int_equal(tpm2_open(address, &gone, NULL), ERR_OK);
-	close(accept(closing, NULL, NULL));
-	close(closing);
-	expect(tpm2_unseal(gone, &slot, soon(), &secret, &e), ERR_TPM_MISSING, &e);
-	expect(tpm2_unseal(gone, &slot, soon(), &secret, &e), ERR_TPM_MISSING, &e);
-	tpm2_close(gone);
+		expect(tpm2_unseal(t, &slot, soon(), &secret, &e), ERR_TPM_MISSING, &e);
+		assert_int_equal(e.sys_errno, ECONNREFUSED);
+	}
+	tpm2_close(t);
 }
 
 /* In a process of its own: a signal that was caught once is remembered. */
@@ -1210,12 +1291,27 @@ static void test_handles(void **state)
 	expect(tpm2_evict(t, 0x81000100, &e), ERR_OK, &e);
 	expect(tpm2_evict(t, 0x817fffff, &e), ERR_OK, &e);
 
-	/* what others keep there is neither replaced nor removed */
-	swtpm_tool(s, "tpm2_createprimary -C o -G ecc -c key && tpm2_evictcontrol -C o -c key 0x81010001 && "
-		      "tpm2_flushcontext -t");
-	expect(tpm2_persist(t, &slot, 0x81010001, &e), ERR_TPM_HANDLE_TAKEN, &e);
-	expect(tpm2_evict(t, 0x81010001, &e), ERR_TPM_HANDLE_TAKEN, &e);
-	assert_string_equal(swtpm_tool(s, "tpm2_getcap handles-persistent"), "- 0x81000001\n- 0x81010001\n");
+}
+
+static void test_handles_of_others(void **state)
+{
+	static const char *const others[] = {
+		"tpm2_createprimary -C o -G ecc -c key",
+		"tpm2_createprimary -C o -G ecc -L policy -c key",
+		"tpm2_create -C 0x81000001 -L policy -a '" FIXED "' -i policy -u pub -r priv -c key",
+	};
+	struct swtpm *s = *state;
+	_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
+	struct slot_tpm2 slot = a_slot(s);
+	struct err_ctx e = { 0 };
+
+	swtpm_tool(s, "printf %%032d 1 > policy");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		swtpm_tool(s, "%s && tpm2_evictcontrol -C o -c key 0x81010001 && tpm2_flushcontext -t", others[i]);
+		expect(tpm2_persist(t, &slot, 0x81010001, &e), ERR_TPM_HANDLE_TAKEN, &e);
+		expect(tpm2_evict(t, 0x81010001, &e), ERR_TPM_HANDLE_TAKEN, &e);
+		swtpm_tool(s, "tpm2_evictcontrol -C o -c 0x81010001");
+	}
 }
 
 /* A device */
@@ -1250,6 +1346,7 @@ int main(void)
 		TPM_TEST(test_unseal_again),
 		TPM_TEST(test_seal_is_fresh),
 		TPM_TEST(test_nothing_readable_on_the_wire),
+		TPM_TEST(test_sessions_are_salted),
 		TPM_TEST(test_seal_refuses),
 		TPM_TEST(test_not_mine_costs_one_command),
 		TPM_TEST(test_other_tpm),
@@ -1281,9 +1378,11 @@ int main(void)
 		TPM_TEST(test_silence_from_the_start),
 		TPM_TEST(test_deadline_that_has_passed),
 		TPM_TEST(test_tpm_goes_away),
+		TPM_TEST(test_tpm_is_gone),
 		TPM_TEST(test_signal_ends_the_wait),
 		TPM_TEST(test_stock_tools_open_a_persistent_object),
 		TPM_TEST(test_handles),
+		TPM_TEST(test_handles_of_others),
 		cmocka_unit_test_setup_teardown(test_device, start_device, stop_clean),
 	};
 
