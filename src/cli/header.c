@@ -4,7 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/session.h"
-#include "core/backup.h"
+#include "core/restore.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -18,12 +18,12 @@ struct work {
 	struct header_copy here;  /* what the pool has */
 	struct header_copy copy;  /* what a file has */
 	char *path;               /* that file */
-	struct backup_report report;
+	struct restore_report report;
 };
 
 static void work_clear(struct work *w)
 {
-	backup_report_clear(&w->report);
+	restore_report_clear(&w->report);
 	header_copy_clear(&w->copy);
 	header_copy_clear(&w->here);
 	free(w->path);
@@ -177,13 +177,13 @@ static void print_difference(void *arg, const char *dataset, const char *propert
 
 static void print_report(const struct work *w)
 {
-	const struct backup_report *r = &w->report;
+	const struct restore_report *r = &w->report;
 	const char *verb = w->inv->dry_run ? "would be restored" : "restored";
 
 	if (*r->slot)
 		printf("opened by slot %s; the keyring and its slots are whole\n", r->slot);
 	for (size_t i = 0; i < r->n; i++) {
-		const struct backup_line *line = &r->lines[i];
+		const struct restore_line *line = &r->lines[i];
 		bool failed = line->error.code != ERR_OK;
 		const char *outcome = line->written ? verb : line->proven && failed ? "NOT restored" : NULL;
 
@@ -201,7 +201,7 @@ static json_t *report_json(const struct work *w, unsigned differences)
 			      copy_path(w), "slot", *w->report.slot ? w->report.slot : NULL);
 
 	for (size_t i = 0; i < w->report.n; i++) {
-		const struct backup_line *line = &w->report.lines[i];
+		const struct restore_line *line = &w->report.lines[i];
 		json_t *l = json_pack("{s:s, s:b, s:b}", "dataset", line->dataset, "opens", line->proven,
 				      "written", line->written);
 
@@ -225,7 +225,7 @@ static enum err prove(struct work *w, bool write, struct err_ctx *e)
 {
 	bool from = invocation_has(w->inv, "from");
 	enum err err = session_ask_recovery(&w->session, w->inv, e);
-	const struct backup_request r = {
+	const struct restore_request r = {
 		.copy = write || from ? &w->copy : &w->here,
 		.pool_guid = w->pool_guid,
 		.here = w->keyring,
@@ -234,7 +234,7 @@ static enum err prove(struct work *w, bool write, struct err_ctx *e)
 		.dry_run = w->inv->dry_run,
 	};
 
-	return err ? err : backup_prove(&r, &w->report, e);
+	return err ? err : restore_prove(&r, &w->report, e);
 }
 
 static enum err finish(struct work *w, enum err err, unsigned differences, struct err_ctx *e)

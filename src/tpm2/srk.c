@@ -65,7 +65,7 @@ static enum err check_srk(struct tpm2 *t, struct err_ctx *e)
 	TPM2B_PUBLIC public;
 
 	if (!public_read(&t->transport, &public, t->srk_name))
-		return err_set(e, ERR_TPM_SRK, "its Name is not its public area's: something changes what the TPM says");
+		return err_set(e, ERR_TPM_SRK, "its Name is not its public area's: something changes what it says");
 	if (!is_srk(&public))
 		return err_set(e, ERR_TPM_SRK, "attributes 0x%x, type 0x%x", public.publicArea.objectAttributes,
 			       public.publicArea.type);

@@ -102,8 +102,14 @@ def test_lost_keyring_shows_in_status(node, tank):
 
 @one_zfs
 def test_unlock_all_fails_for_a_lost_keyring_even_if_all_of_its_properties_are_lost(node, tank):
+    pins = node.path("/etc/zseal/pins")
+    text = pins.read_text()
     lose(node, KEYRING)
     assert_refused(zseal(node, "unlock", "--all"), "no-keyring", "tank: ", tank.keyring)
+    # its key record alone tells that it was zseal's
+    pins.unlink()
+    assert_refused(zseal(node, "unlock", "--all"), "no-keyring", "tank: ")
+    pins.write_text(text)
     lose(node, KEY, SLOT, "zseal:slot.recovery")
     assert_refused(zseal(node, "unlock", "--all"), "no-keyring", "tank: ", tank.keyring)
     found = zseal(node, "unlock", "--all", "--json")
@@ -265,6 +271,7 @@ def test_restore_of_what_is_whole_changes_nothing(node, tank):
     before = headers.read(node)
     assert_done(zseal(node, "header", "restore", "tank"))
     assert headers.read(node) == before
+    assert not any("A header was restored" in entry["MESSAGE"] for entry in node.journal())
     assert_opens(node, "tank")
     assert tank.name == "tank"
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 
 import pytest
 from conftest import (EXIT_STATUS, Dialogue, Result, World, assert_done, assert_nothing_secret,
@@ -94,8 +95,9 @@ class Attempt:
         os.close(self._reader)
 
     def finish(self, ended):
-        """Waits for what zseal left running, and takes the key: all of it, or '' if it was not shown."""
-        wait_for_end(programs(self._node, "zpool") + programs(self._node, "zfs"))
+        """Waits for what zseal left running (which may still be called zseal), and takes the key: all of it, or '' if it
+        was not shown."""
+        wait_for_end([pid for name in ("zseal", "zpool", "zfs") for pid in programs(self._node, name)])
         os.close(self.writer)
         text = os.read(self._reader, 4096).decode()
         self.key = text.strip() if re.fullmatch(KEY, text) else ""
@@ -138,6 +140,7 @@ def create_steps(kill_machine):
 
 def test_create_killed_anywhere(kill_machine, create_steps):
     node, made, shown = kill_machine, 0, 0
+    blank(node)
     for step in chosen(create_steps, 20):
         with Attempt(node) as attempt:
             attempt.finish(run_with_signal(node, attempt.argv, step, "SIGKILL", **attempt.fds))
@@ -159,6 +162,8 @@ def test_create_killed_anywhere(kill_machine, create_steps):
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_create_interrupted_anywhere(kill_machine, create_steps, name):
     node, outcomes = kill_machine, set()
+    blank(node)
+    node.run(["tpm2_evictcontrol", "-c", HANDLE])
     for step in chosen(create_steps, 8):
         before = left_files(node)
         with Attempt(node, "--handle", HANDLE) as attempt:
@@ -280,7 +285,6 @@ def test_a_zfs_that_hangs_can_be_interrupted(standing, name, arguments):
 
 def modes_after(person):
     """What the terminal does with what is typed, when the program has ended."""
-    import termios  # pylint: disable=import-outside-toplevel
     person._process.wait(60)  # pylint: disable=protected-access
     return termios.tcgetattr(person._slave)  # pylint: disable=protected-access
 
@@ -306,7 +310,6 @@ def test_recovery_prompt_interrupted_gives_the_terminal_back(standing, how):
 
 def modes_after_start(person):
     """The modes of a new terminal, before the program can have changed them: they are the same for each."""
-    import termios  # pylint: disable=import-outside-toplevel
     master, slave = os.openpty()
     try:
         return termios.tcgetattr(slave)

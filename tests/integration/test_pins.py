@@ -271,14 +271,25 @@ def test_child_that_copies_the_keyrings_uuid_poisons_nobody(node):
 
 @one_zfs
 def test_slot_in_a_childs_properties_is_not_the_keyrings(node):
-    """Only what has the same source as the keyring counts."""
     tank = create_pool(node)
     headers.add_root(node, tank, "tank/a")
     headers.put(node, "tank/a", "zseal:slot.tpm2-a", "{}")
     for dataset in "tank/a", "tank":
         lock_by_zfs(node, dataset)
-    result = assert_done(zseal(node, "unlock", "--all"))
-    assert result.stderr == ""
+    assert assert_done(zseal(node, "unlock", "--all")).stderr == ""
+
+
+def test_slot_that_did_not_come_with_its_replica_is_not_the_keyrings(node):
+    """Half of a header from a stream and half of one from here is neither: only what has the keyring's own source counts."""
+    tank = create_pool(node)
+    run(node, "zpool", "create", "-O", "mountpoint=none", "backup", node.world.disk(2))
+    run(node, "zfs", "snapshot", "tank@one")
+    run(node, "sh", "-c", "zfs send -wp tank@one | zfs receive -u backup/tank")
+    headers.put(node, "backup/tank", "zseal:slot.another", headers.get(node, "tank", "zseal:slot.tpm2-a"))
+    assert assert_opens(node, "backup/tank").stderr == ""
+    (keyring,) = assert_done(zseal(node, "status", "--json", "backup")).json["keyrings"]
+    assert [slot["name"] for slot in keyring["slots"]] == ["tpm2-a", "recovery"]
+    assert tank.name == "tank"
 
 
 @one_zfs

@@ -267,12 +267,15 @@ static inline void swtpm_power_on(struct swtpm *s)
 	snprintf(state, sizeof(state), "dir=%s", s->folder);
 	snprintf(server, sizeof(server), "type=unixio,path=%s/tpm", s->folder);
 	snprintf(control, sizeof(control), "type=unixio,path=%s/tpm.ctrl", s->folder);
+	pid_t test = getpid();
 	s->pid = fork();
 	assert_true(s->pid >= 0);
 	if (s->pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* ends with the test, even if that has just been killed */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != test)
+			_exit(127);
 		dup2(null, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
 		execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server, "--ctrl", control,
