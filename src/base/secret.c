@@ -6,7 +6,10 @@
 
 #include "base/secret.h"
 
-enum { SECRET_SIZE_MAX = 4096 };
+enum {
+	SECRET_SIZE_MAX = 4096,
+	STACK_WIPED = 48 << 10, /* bytes; libzfs_core's deepest call takes 20 KiB */
+};
 
 /*
  * In memory: guard page, pages with this struct at their start and the bytes at their very end, guard page. So that a
@@ -99,11 +102,23 @@ enum err secret_new_copy(const void *bytes, size_t size, struct secret **ret, st
 	return ERR_OK;
 }
 
+/*
+ * What was called with a secret left parts of it in frames below ours: its own, and vector registers that the loader
+ * saved there when a library's function was called for the first time.
+ */
+__attribute__((noinline)) static void wipe_stack_below(void)
+{
+	uint8_t below[STACK_WIPED];
+
+	explicit_bzero(below, sizeof(below));
+}
+
 void secret_free(struct secret *s)
 {
 	/* in a forked child all of it reads as zero: there is nothing to wipe, and the mapping goes with the process */
 	if (!s || s->mapped == 0)
 		return;
+	wipe_stack_below();
 	size_t page = page_size(), mapped = s->mapped;
 	uint8_t *base = (uint8_t *)s - page;
 

@@ -31,45 +31,41 @@ static enum err protect(struct protector_context *c, const struct protect_reques
 	return err;
 }
 
+/* What each of the following begins with: what is sealed, and the TPM. */
+static enum err begin(struct protector_context *c, const struct slot *slot, struct slot_tpm2 *ret_sealed,
+		      struct tpm2 **ret_tpm, struct err_ctx *e)
+{
+	enum err err = slot_tpm2_parse(slot->protect, ret_sealed, e);
+
+	return err ? err : protector_tpm(c, ret_tpm, e);
+}
+
 static enum err open_slot(struct protector_context *c, const struct slot *slot, struct deadline deadline,
 			  struct secret **ret_secret, struct err_ctx *e)
 {
 	struct slot_tpm2 sealed;
 	struct tpm2 *tpm;
-	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
+	enum err err = begin(c, slot, &sealed, &tpm, e);
 
-	if (!err)
-		err = protector_tpm(c, &tpm, e);
-	if (!err)
-		err = tpm2_unseal(tpm, &sealed, deadline, ret_secret, e);
-	return err;
+	return err ? err : tpm2_unseal(tpm, &sealed, deadline, ret_secret, e);
 }
 
 static enum err check(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
 {
 	struct slot_tpm2 sealed;
 	struct tpm2 *tpm;
-	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
+	enum err err = begin(c, slot, &sealed, &tpm, e);
 
-	if (!err)
-		err = protector_tpm(c, &tpm, e);
-	if (!err)
-		err = tpm2_check(tpm, &sealed, e);
-	return err;
+	return err ? err : tpm2_check(tpm, &sealed, e);
 }
 
 static enum err withdraw(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
 {
 	struct slot_tpm2 sealed;
 	struct tpm2 *tpm;
-	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
+	enum err err = begin(c, slot, &sealed, &tpm, e);
 
-	if (err || !sealed.handle)
-		return err;
-	err = protector_tpm(c, &tpm, e);
-	if (!err)
-		err = tpm2_evict(tpm, sealed.handle, e);
-	return err;
+	return err || !sealed.handle ? err : tpm2_evict(tpm, sealed.handle, e);
 }
 
 const struct protector protector_tpm2 = {
