@@ -2,7 +2,7 @@
 """What the tests on the lab share: worlds, pools, and how zseal is called and judged.
 
 Guarantees: nothing that a test knows to be secret was in anything that zseal printed or sent to the journal: every call
-looks for it. Tests that name no version of ZFS run on each; `pytestmark = one_zfs` is for those that it cannot matter to.
+looks for it. Tests run on each version of ZFS, but for those marked one_zfs, to which it cannot matter.
 Refuses: to wait without a bound.
 """
 import contextlib
@@ -11,7 +11,6 @@ import json
 import os
 import re
 import select
-import subprocess
 import sys
 import termios
 import time

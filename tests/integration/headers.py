@@ -12,7 +12,7 @@ import time
 import uuid
 
 import zseal_second as second
-from conftest import keep_secret, run, zseal_with_key
+from conftest import keep_secret, run
 
 PREFIX = "zseal:slot."
 
@@ -85,8 +85,8 @@ def keyring_key(node, header, recovery_key):
 
 
 def sealed_again(node, header, recovery_key, change=lambda ring: None):
-    """The header with its ring changed and a MAC that is right for it and the slots as they are: what only the holder of
-    a keyring's key can make."""
+    """With its ring changed, and a MAC that is right for it and the slots as they are: only who holds the keyring's key
+    can make that."""
     key, _ = keyring_key(node, header, recovery_key)
     rings = json.loads(header.keyring)
     ring = rings["rings"][0]["ring"]
@@ -179,6 +179,3 @@ def fingerprint_of(header):
     """As zseal prints it."""
     raw = second.parse_keyring(header.keyring)["rings"][0]["ring"]["fingerprint"].hex()
     return "-".join(raw[i:i + 4] for i in range(0, 32, 4))
-
-
-__all__ = ["zseal_with_key"]

@@ -49,14 +49,14 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def _environment():
+def environment():
     """LeakSanitizer traces its own process, which strace traces already."""
     return {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"} if SANITIZED else {}
 
 
 def _run(node, options, argv, **kw):
     with node.popen(["strace", "-qq", *options, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE, text=True, env=_environment(), **kw) as process:
+                    stderr=subprocess.PIPE, text=True, env=environment(), **kw) as process:
         try:
             out, err = process.communicate(timeout=_TIMEOUT_S)
         finally:
@@ -105,7 +105,7 @@ def run_with_pause(node, argv, step, action, **kw):
     options = ["-o", f"/dev/fd/{writer}", "-e", f"trace={step.call}", "-e", inject]
     pass_fds = (*kw.pop("pass_fds", ()), writer)
     with node.popen(["strace", *options, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE, text=True, env=_environment(), pass_fds=pass_fds, **kw) as process:
+                    stderr=subprocess.PIPE, text=True, env=environment(), pass_fds=pass_fds, **kw) as process:
         os.close(writer)
         try:
             waited = _wait_for_stop(reader, process.pid)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import headers
-from conftest import (ERRORS, assert_done, assert_opens, assert_opens_with_key, assert_refused, assert_said, create_pool,
-                      is_locked, lock, one_zfs, run, unlock_with_key, zseal, zseal_with_key)
+from conftest import (ERRORS, assert_done, assert_opens, assert_opens_with_key, assert_refused, assert_said,
+                      create_pool, is_locked, lock, one_zfs, run, unlock_with_key, zseal, zseal_with_key)
 
 KEYRING, SLOT, KEY = "zseal:keyring", "zseal:slot.tpm2-a", "zseal:key"
 
@@ -150,24 +150,24 @@ def test_one_bad_record_spoils_no_other_root(node, tank):
 
 
 @one_zfs
-def test_slots_with_names_that_are_none_are_passed_over(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_slots_with_names_that_are_none_are_passed_over(node):
     for name in "zseal:slot.", "zseal:slot.a.b", "zseal:slot." + "x" * 64, "zseal:slot.a:b":
         headers.put(node, "tank", name, "\x1b[31m")
     assert assert_opens(node, "tank").stderr == ""
-    assert tank.name == "tank"
 
 
 @one_zfs
 def test_more_slots_than_a_keyring_can_have(node, tank):
-    """Somebody's heap of slots opens nothing and breaks nothing: status answers, the recovery key or a restore helps."""
-    value = headers.get(node, "tank", SLOT)
-    node.run(["sh", "-ec", 'for i in $(seq 40); do echo "zseal:slot.aaa$i=$1"; done | xargs -d "\\n" sh -c \'zfs set "$@" tank\' -',
-              "-", headers.changed(value, lambda slot: slot.update(type="vault"))], check=True)
+    """Somebody's heap of slots spoils nothing for good: status answers, and a restore takes them away."""
+    value = headers.changed(headers.get(node, "tank", SLOT), lambda slot: slot.update(type="vault"))
+    run(node, "zfs", "set", *(f"zseal:slot.heap{i}={value}" for i in range(40)), "tank")
     assert_status_works(node)
     result = zseal(node, "unlock", "tank")
-    assert result.status in (0, 5, 7), result
+    # which 32 of 42 are looked at is ZFS's business
+    assert result.status in (0, ERRORS["no-slot-opens"].status), result
+    assert_said(result.stderr, "mac" if result.status == 0 else "no-slot-opens", "tank")
     if result.status == 0:
-        assert_said(result.stderr, "mac", "tank")
         lock_by_zfs(node)
     assert_done(zseal_with_key(node, tank.recovery_key, "header", "restore", "tank"))
     assert assert_opens(node, "tank").stderr == ""
@@ -192,7 +192,8 @@ def assert_opens_loudly_and_changes_nothing(node, tank):
 
 @one_zfs
 def test_slot_changed(node, tank):
-    headers.put(node, "tank", SLOT, headers.changed(headers.get(node, "tank", SLOT), lambda slot: slot.update(created=1)))
+    value = headers.get(node, "tank", SLOT)
+    headers.put(node, "tank", SLOT, headers.changed(value, lambda slot: slot.update(created=1)))
     assert_opens_loudly_and_changes_nothing(node, tank)
     assert_done(zseal(node, "header", "restore", "tank"))
     assert assert_opens(node, "tank").stderr == ""
@@ -220,7 +221,8 @@ def test_ring_changed(node, tank):
 
 
 @one_zfs
-def test_header_whose_mac_is_wrong_is_not_restored(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_header_whose_mac_is_wrong_is_not_restored(node):
     """A copy of the damage, under the name of a good copy."""
     (copy,) = node.path("/var/lib/zseal").glob("header/*/*")
     value = headers.get(node, "tank", SLOT)
@@ -233,7 +235,6 @@ def test_header_whose_mac_is_wrong_is_not_restored(node, tank):
     assert headers.read(node) == before
     copy.write_text(text)
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
@@ -264,19 +265,19 @@ def test_slot_of_another_keyring_that_claims_to_be_this_ones(node, tank):
 
 
 @one_zfs
-def test_slot_under_another_name_opens_loudly(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_slot_under_another_name_opens_loudly(node):
     value = headers.get(node, "tank", SLOT)
     headers.put(node, "tank", "zseal:slot.zzz", value)
     headers.put(node, "tank", SLOT, None)
     result = assert_opens(node, "tank")
     assert "(slot zzz)" in result.stdout
     assert_said(result.stderr, "mac", "WARNING: tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
 def test_slot_of_a_type_that_is_not_known_here_is_skipped(node, tank):
-    """A newer zseal elsewhere added it: the MAC over raw bytes is right, the next slot opens, all is quiet but for it."""
+    """A newer zseal elsewhere added it: the MAC over raw bytes is right, the next slot opens, quietly but for it."""
     header = headers.read(node)
     header.slots["vault"] = headers.changed(header.slots["recovery"], lambda slot: slot.update(
         type="vault", protect={"key": "x"}))
@@ -306,7 +307,8 @@ def test_record_of_another_root_is_refused_by_zfs_itself(node):
 
 
 @one_zfs
-def test_record_that_was_changed_does_not_unwrap(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_record_that_was_changed_does_not_unwrap(node):
     def flip(records):
         key = records["records"][0]["key"]
         records["records"][0]["key"] = ("A" if key[0] != "A" else "B") + key[1:]
@@ -315,17 +317,16 @@ def test_record_that_was_changed_does_not_unwrap(node, tank):
     assert_refused(zseal(node, "header", "verify", "tank"), "unwrap", "tank", status=1)
     assert_done(zseal(node, "header", "restore", "tank"))
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
-def test_record_of_another_keyring_is_none(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_record_of_another_keyring_is_none(node):
     create_pool(node, "other", 2)
     headers.put(node, "tank", KEY, headers.get(node, "other", KEY))
     assert_refused(zseal(node, "unlock", "tank"), "no-record", "tank")
     assert_done(zseal(node, "header", "restore", "tank"))
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs

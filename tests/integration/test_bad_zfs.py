@@ -14,7 +14,8 @@ def tank(node):
     """A pool with a child that is no root, one that is, a volume, a snapshot, and one that is not encrypted."""
     made = create_pool(node)
     for argv in (["zfs", "create", "tank/child"], ["zfs", "create", "-o", "encryption=off", "tank/plain"],
-                 ["zfs", "create", "-s", "-V", "1M", "-o", "volmode=none", "tank/volume"], ["zfs", "snapshot", "tank@now"]):
+                 ["zfs", "create", "-s", "-V", "1M", "-o", "volmode=none", "tank/volume"],
+                 ["zfs", "snapshot", "tank@now"]):
         run(node, *argv)
     headers.add_root(node, made, "tank/root")
     return made

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 from canaries import Search, secrets_of, spellings
-from conftest import (Dialogue, Pool, World, assert_done, assert_opens, is_locked, one_zfs, pipe_with, run, zfs_versions,
+from conftest import (Dialogue, Pool, World, assert_done, is_locked, one_zfs, pipe_with, run, zfs_versions,
                       zseal)
-from steps import SANITIZED, needs_strace, run_with_pause, steps_of
+from steps import SANITIZED, environment, needs_strace, run_with_pause, steps_of
+
+pytestmark = needs_strace
 
 NOBODY = 65534
 
@@ -23,7 +25,8 @@ NOBODY = 65534
 def run_noted(node, said, *argv, **kw):
     """Each program under strace: its arguments and environment, and those of its children."""
     trace = node.folder / f"exec.{len(said)}"
-    done = node.run(["strace", "-f", "-qq", "-v", "-s", "200000", "-e", "trace=execve", "-o", trace, *argv], **kw)
+    done = node.run(["strace", "-f", "-qq", "-v", "-s", "200000", "-e", "trace=execve", "-o", trace, *argv],
+                    env=environment(), **kw)
     said.append((argv, done.stdout + done.stderr))
     return done
 
@@ -116,7 +119,6 @@ def test_nothing_secret_is_in_the_journal(day):
             assert not day.search.in_text(value if isinstance(value, str) else json.dumps(value)), entry
 
 
-@needs_strace
 def test_nothing_secret_is_in_arguments_or_environment(day):
     traces = sorted(day.node.folder.glob("exec.*"))
     assert len(traces) > 20 and "zpool" in traces[0].read_text()
@@ -154,8 +156,7 @@ def data_of_calls(node, argv, **kw):
     log = node.folder / "calls"
     calls = "trace=read,write,sendto,recvfrom,sendmsg,recvmsg,pread64,pwrite64,writev,readv,execve,connect"
     done = node.run(["strace", "-f", "-qq", "-xx", "-s", "200000", "-e", calls, "-o", log, *argv],
-                    env={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"} if SANITIZED else None,
-                    **kw)
+                    env=environment(), **kw)
     assert done.returncode == 0, done
     found = []
     for line in log.read_text().splitlines():
@@ -175,7 +176,6 @@ def calls_with_secrets(search, calls):
 
 
 @one_zfs
-@needs_strace
 def test_what_passes_between_processes(world):
     """The wrapping key goes to ZFS, the recovery key to its owner, and nothing else goes anywhere: not over the TPM's bus
     either. That these two are seen shows that the search sees."""
@@ -233,8 +233,6 @@ def _state(pid):
 if not SANITIZED:
     # A sanitizer keeps freed memory, needs a process that may be traced, and ends crashes itself.
 
-    @one_zfs
-    @needs_strace
     def test_memory_is_clean_when_zseal_ends(world):
         node = world.node()
         tank, search = pool_with_secrets(node)
@@ -261,8 +259,6 @@ if not SANITIZED:
         """Standard output is written when all else is done and given back."""
         return [step for step in steps if step.call == "write"][-1]
 
-    @one_zfs
-    @needs_strace
     def test_memory_is_clean_when_create_ends(world):
         """Its secrets are known only afterwards: the memory is kept until then."""
         node = world.node()
@@ -294,7 +290,6 @@ if not SANITIZED:
         return b"\0".join(parts)
 
     @one_zfs
-    @needs_strace
     def test_no_core_and_no_debugger(world):
         """No core size, and not dumpable: what belongs to the process belongs to root, even when nobody runs it."""
         node = world.node()
@@ -312,7 +307,6 @@ if not SANITIZED:
         assert core == ("0", "0") and owner == 0 and debugger != 0
 
     @one_zfs
-    @needs_strace
     def test_a_crash_leaves_no_core(world, tmp_path):
         node = world.node()
         node.start()
@@ -327,11 +321,3 @@ if not SANITIZED:
         assert "killed by SIGSEGV" in log.read_text() and "core dumped" not in log.read_text()
         assert not list(tmp_path.glob("core*"))
         assert control, "this machine writes no core of any program: the test could not have failed"
-
-
-@one_zfs
-def test_after_all_that_the_pool_opens(world):
-    node = world.node()
-    create_noted(node, [], "tank", world.disk(1))
-    run(node, "zfs", "unload-key", "tank")
-    assert_opens(node, "tank")

@@ -67,7 +67,8 @@ def test_everything_lost_is_restored_by_the_recovery_key_on_another_machine(node
     other.path("/run/copy").write_text(text)
     assert_refused(zseal(other, "header", "restore", "tank", "--from", "/run/copy"), "pin-missing", tank.fingerprint)
     result = assert_done(zseal_with_key(other, tank.recovery_key, "header", "restore", "tank", "--from", "/run/copy"))
-    assert "opened by slot recovery; " + WHOLE in result.stdout and "tank: its record opens it, restored" in result.stdout
+    assert "opened by slot recovery; " + WHOLE in result.stdout
+    assert "tank: its record opens it, restored" in result.stdout
     assert headers.read(other) == before
     assert_opens_with_key(other, "tank", tank.recovery_key)
 
@@ -89,7 +90,8 @@ def test_roots_below_are_restored_with_their_keyring(node, tank):
 
 
 @one_zfs
-def test_lost_keyring_shows_in_status(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_lost_keyring_shows_in_status(node):
     lose(node, KEYRING)
     text = assert_done(zseal(node, "status")).stdout
     assert "its keyring is lost: zseal header restore tank" in text
@@ -97,7 +99,6 @@ def test_lost_keyring_shows_in_status(node, tank):
     assert root["keyring"] is None and root["error"]["name"] == "no-keyring"
     assert_done(zseal(node, "header", "restore", "tank"))
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
@@ -136,12 +137,12 @@ def test_backup_holds_what_the_pool_has(node, tank):
 
 
 @one_zfs
-def test_backup_to_a_file_is_for_root_alone(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_backup_to_a_file_is_for_root_alone(node):
     assert_done(zseal(node, "header", "backup", "tank", "--output", "/run/copy"))
     assert node.path("/run/copy").stat().st_mode & 0o777 == 0o600
     result = zseal(node, "header", "backup", "tank", "--output", "/nowhere/copy")
     assert_refused(result, "io", "header backup of tank", "/nowhere")
-    assert tank.name == "tank"
 
 
 @one_zfs
@@ -255,25 +256,26 @@ def test_verify_finds_a_record_that_is_another_roots(node, tank):
 # ---- restore ----
 
 @one_zfs
-def test_dry_run_of_restore_writes_nothing(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_dry_run_of_restore_writes_nothing(node):
     lose(node, KEY)
     before = headers.read(node)
     result = assert_done(zseal(node, "header", "restore", "--dry-run", "tank"))
-    assert "tank: its record opens it, would be restored" in result.stdout and "would restore the header of tank" in result.stdout
+    assert "tank: its record opens it, would be restored" in result.stdout
+    assert "would restore the header of tank" in result.stdout
     assert headers.read(node) == before
     assert_done(zseal(node, "header", "restore", "tank"))
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
-def test_restore_of_what_is_whole_changes_nothing(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_restore_of_what_is_whole_changes_nothing(node):
     before = headers.read(node)
     assert_done(zseal(node, "header", "restore", "tank"))
     assert headers.read(node) == before
     assert not any("A header was restored" in entry["MESSAGE"] for entry in node.journal())
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
@@ -293,7 +295,8 @@ def test_stale_copy_never_replaces_a_newer_header(node, tank):
 
 
 @one_zfs
-def test_copy_that_is_older_than_what_this_machine_remembers_is_refused(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_copy_that_is_older_than_what_this_machine_remembers_is_refused(node):
     pins = node.path("/etc/zseal/pins")
     pins.write_text(pins.read_text().replace('"generation":1', '"generation":2'))
     lose(node, KEYRING)
@@ -302,24 +305,23 @@ def test_copy_that_is_older_than_what_this_machine_remembers_is_refused(node, ta
     pins.write_text(pins.read_text().replace('"generation":2', '"generation":1'))
     assert_done(zseal(node, "header", "restore", "tank"))
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
-def test_copy_of_another_pool_is_refused(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_copy_of_another_pool_is_refused(node):
     other = create_pool(node, "other", 2)
     before = headers.read(node), headers.read(node, "other")
     # by its name
-    assert_refused(zseal(node, "header", "restore", "tank", "--from", copy_of(other)), "no-copy", "of other, not of tank")
+    result = zseal(node, "header", "restore", "tank", "--from", copy_of(other))
+    assert_refused(result, "no-copy", "of other, not of tank")
     # and by its keys, if the name is the same
     text = copies(node, other)[0].read_text().replace('"other"', '"tank"')
     node.path("/run/copy").write_text(text)
     result = zseal(node, "header", "restore", "tank", "--from", "/run/copy")
-    assert_refused(result, "zfs-key-wrong" if result.status == 1 else "pin-missing", "tank", status=result.status)
-    assert result.status in (1, 5)
+    assert_refused(result, "zfs-key-wrong", "tank", status=1)
     assert (headers.read(node), headers.read(node, "other")) == before
     assert_opens(node, "tank")
-    assert tank.name == "tank"
 
 
 @one_zfs
@@ -327,7 +329,8 @@ def test_damaged_copy_is_refused(node, tank):
     (file,) = copies(node, tank)
     text = file.read_text()
     lose(node, KEY)
-    for damaged in text[:200], text + "x", text.replace('"zseal_header": 1', '"zseal_header": 1, "x": 1'), "", "\x1b[31m":
+    unknown = text.replace('"zseal_header": 1', '"zseal_header": 1, "x": 1')
+    for damaged in text[:200], text + "x", unknown, "", "\x1b[31m":
         file.write_text(damaged)
         assert_refused(zseal(node, "header", "restore", "tank"), "no-copy", "tank")
         assert_refused(zseal(node, "header", "restore", "tank", "--from", copy_of(tank)), "format", copy_of(tank))
@@ -358,12 +361,12 @@ def test_copy_with_one_wrong_record_brings_back_the_others(node, tank):
 
 
 @one_zfs
-def test_slots_that_the_copy_does_not_know_go_with_the_restore(node, tank):
+@pytest.mark.usefixtures("tank")
+def test_slots_that_the_copy_does_not_know_go_with_the_restore(node):
     headers.put(node, "tank", "zseal:slot.vandal", headers.get(node, "tank", SLOT))
     assert_done(zseal(node, "header", "restore", "tank"))
     assert headers.get(node, "tank", "zseal:slot.vandal") is None
     assert assert_opens(node, "tank").stderr == ""
-    assert tank.name == "tank"
 
 
 @one_zfs

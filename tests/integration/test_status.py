@@ -89,7 +89,8 @@ def test_json_for_programs(node):
     assert tpm == {"name": "tpm2-a", "type": "tpm2", "state": "ok", "pcrs": [7], "bank": "sha256", "handle": 0x81010001}
     assert recovery == {"name": "recovery", "type": "recovery", "state": "attended", "tested": 0}
     listed = assert_done(zseal(node, "slot", "list", "--json")).json
-    assert listed.keys() == {"keyrings"} and [s["name"] for s in listed["keyrings"][0]["slots"]] == ["tpm2-a", "recovery"]
+    assert listed.keys() == {"keyrings"}
+    assert [s["name"] for s in listed["keyrings"][0]["slots"]] == ["tpm2-a", "recovery"]
 
 
 def test_worth_is_that_of_the_weakest_slot(node):

@@ -319,7 +319,7 @@ static inline void swtpm_start(struct swtpm *s, bool device)
 	struct termios raw;
 
 	*s = (struct swtpm){ .terminal = -1, .log = malloc(LOG_SIZE) };
-	snprintf(s->folder, sizeof(s->folder), "%s/zseal-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : P_tmpdir);
+	snprintf(s->folder, sizeof(s->folder), "%s/zseal-test-tpm2.XXXXXX", tmp && strlen(tmp) < 40 ? tmp : P_tmpdir);
 	assert_non_null(mkdtemp(s->folder));
 	swtpm_power_on(s);
 	s->listener = unix_listen(s->folder, "wire");

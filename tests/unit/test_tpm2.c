@@ -265,14 +265,14 @@ static void test_unseal_again(void **state)
 	struct slot_tpm2 slot = a_slot(s);
 	_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
 
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 20; i++) {
 		_cleanup_secret_ struct secret *secret = NULL;
 		struct err_ctx e = { 0 };
 
 		expect(tpm2_unseal(t, &slot, soon(), &secret, &e), ERR_OK, &e);
 	}
 	assert_int_equal(wire_count(s, TPM2_CC_ReadPublic), 1);
-	assert_int_equal(wire_count(s, 0), 1 + 100 * 6);
+	assert_int_equal(wire_count(s, 0), 1 + 20 * 6);
 }
 
 /* A different object each time, though the secret and the PCRs are the same. */
@@ -1040,7 +1040,7 @@ static void test_garbled_responses(void **state)
 	unsigned failures = 0;
 
 	seal_to(s, secret, PCR(7), &slot);
-	for (unsigned i = 0; i < 50 * ARRAY_SIZE(cases); i++) {
+	for (unsigned i = 0; i < 25 * ARRAY_SIZE(cases); i++) {
 		_cleanup_secret_ struct secret *back = NULL;
 		_cleanup_(tpm2_closep) struct tpm2 *t = open_tpm(s);
 
@@ -1052,7 +1052,7 @@ static void test_garbled_responses(void **state)
 			failures++;
 		swtpm_flush(s);
 	}
-	assert_in_range(failures, 150, 300);
+	assert_in_range(failures, 75, 150);
 }
 
 static bool answer_never(struct swtpm *s, const struct message *command, struct message *response)
