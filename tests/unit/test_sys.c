@@ -397,6 +397,9 @@ static void spoil_inheritance(void)
 	int ends[2];
 
 	CHECK(pipe(ends) == 0 && dup2(ends[0], STDIN_FILENO) == STDIN_FILENO);
+	/* a shell's background job comes with these ignored, which children may know */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	process_signals_hold();
 	umask(077);
