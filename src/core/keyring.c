@@ -45,8 +45,17 @@ static struct stored_slot *make_room(struct keyring *k, const char *name)
 
 enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e)
 {
-	if (!name_is_valid(name) || k->n_slots == SLOTS_MAX)
+	if (!name_is_valid(name))
 		return ERR_OK;
+	if (k->n_slots == SLOTS_MAX) {
+		/* the last gives way to one that comes before it: a heap of others leaves the order's own slots alone */
+		struct stored_slot *last = &k->slots[SLOTS_MAX - 1];
+
+		if (place_of(k, name) >= place_of(k, last->name))
+			return ERR_OK;
+		slot_clear(&last->slot);
+		k->n_slots--;
+	}
 	struct stored_slot *s = make_room(k, name);
 	s->value = value;
 	snprintf(s->name, sizeof(s->name), "%s", name);

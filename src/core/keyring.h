@@ -33,7 +33,8 @@ struct keyring {
 must_check enum err keyring_new(const char *dataset, const char *value, struct keyring **ret, struct err_ctx *e);
 /*
  * Adds a slot by its name (without prefix) and value, in the order of trying, which the keyring's own property tells;
- * one whose name is none, or one too many, is left out. Pointers to slots that were there become invalid.
+ * one whose name is none is left out, and of too many the last in that order. Pointers to slots that were there become
+ * invalid.
  */
 must_check enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e);
 void keyring_free(struct keyring *k);

@@ -6,7 +6,6 @@ Refuses: to look at what a file system does not hold: holes of sparse files are 
 """
 import base64
 import json
-import mmap
 import os
 import re
 
@@ -118,5 +117,3 @@ def _extents(fd, size):
         at = os.lseek(fd, start, os.SEEK_HOLE)
         yield start, at
 
-
-assert mmap.PAGESIZE <= _PIECE

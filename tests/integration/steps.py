@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Programs that end, or are made to wait, at a system call of the test's choice. strace does it.
 
-Guarantees: a step is the Nth call of its kind in the program itself; its children are left alone. A step that a run does
-not come to leaves the run as it was.
+Guarantees: a step is the Nth call of its kind in the program itself; its children are left alone. A step that a run
+does not come to leaves the run as it was.
 Refuses: to look at what happens before zseal catches signals: until then it is the loader's.
 """
 import contextlib
@@ -24,8 +24,9 @@ needs_strace = pytest.mark.skipif(not shutil.which("strace") or os.geteuid() != 
 SANITIZED = bool(os.environ.get("ZSEAL_SANITIZED"))
 
 # What a step between two of them would not tell apart from a step at the next one.
-_UNSEEN = {"mmap", "munmap", "mprotect", "madvise", "mlock", "mlockall", "brk", "futex", "getpid", "geteuid", "newfstatat",
-           "rt_sigaction", "rt_sigprocmask", "getrandom", "pread64", "access", "close", "prlimit64", "fcntl", "lseek",
+_UNSEEN = {"mmap", "munmap", "mprotect", "madvise", "mlock", "mlockall", "brk", "futex", "getpid", "geteuid",
+           "newfstatat", "rt_sigaction", "rt_sigprocmask", "getrandom", "pread64", "access", "close", "prlimit64", "fcntl",
+           "lseek",
            "sigaltstack", "gettid", "set_robust_list", "rseq", "getsockopt", "mremap", "clock_gettime", "sched_yield",
            "fstat", "umask", "pidfd_open", "prctl"}
 
@@ -99,7 +100,7 @@ def run_with_signal(node, argv, step, name, **kw):
 
 
 def run_with_pause(node, argv, step, action, **kw):
-    """Runs a program that waits as it begins this call until action() was done. Returns its end, and whether it waited."""
+    """Runs a program that waits as it begins this call until action() was done. Gives its end, and if it waited."""
     reader, writer = os.pipe()
     inject = f"inject={step.call}:signal=SIGSTOP:when={step.number}"
     options = ["-o", f"/dev/fd/{writer}", "-e", f"trace={step.call}", "-e", inject]

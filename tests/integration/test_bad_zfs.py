@@ -5,9 +5,10 @@ import os
 import pytest
 
 import headers
-from conftest import (assert_done, assert_opens, assert_opens_with_key, assert_refused, create_pool, is_locked,
-                      lock, new_world, one_zfs, run, zseal)
+from conftest import (ERRORS, assert_done, assert_opens, assert_opens_with_key, assert_refused, assert_said, create_pool,
+                      is_locked, lock, new_world, one_zfs, run, zseal, zseal_at_terminal)
 from test_zfs_adapter import busy
+
 
 @pytest.fixture
 def tank(node):
@@ -126,6 +127,37 @@ def test_pool_that_is_exported_and_imported_again(node, tank):
     assert is_locked(node, "tank")
     assert_done(zseal(node, "unlock", "--all"))
     assert not is_locked(node, tank.name)
+
+
+def test_pool_that_is_exported_under_way(node, tank):
+    """While a person types: what was read before is no longer there."""
+    assert_done(zseal(node, "lock", "tank"))
+    with zseal_at_terminal(node, "unlock", "--recovery", "tank/root") as person:
+        person.expect("Recovery key .*: ")
+        run(node, "zpool", "export", "tank")
+        person.type(tank.recovery_key)
+        result = person.end()
+    assert result.status == ERRORS["zfs-not-found"].status
+    assert_said(result.stdout, "zfs-not-found", "tank/root: NOT unlocked")
+    run(node, "zpool", "import", "-d", "/mnt", "tank")
+    assert_opens(node, "tank")
+
+
+@one_zfs
+def test_pool_whose_name_is_taken_under_way_is_left_alone(node):
+    """While a person types the recovery key back, somebody else makes a pool of that name."""
+    with zseal_at_terminal(node, "create", "-m", "none", "tank", node.world.disk(1)) as person:
+        key = person.expect(r"\n +((?:[a-z]{6}-){7}[a-z]{6})\n")[1].split("-")
+        run(node, "zpool", "create", "-O", "mountpoint=none", "tank", node.world.disk(2))
+        for _ in range(2):
+            person.type(key[int(person.expect(r"Type group (\d) .*: ")[1]) - 1])
+        result = person.end()
+    assert result.status == ERRORS["zfs-exists"].status
+    assert_said(result.stdout, "zfs-exists", "making pool tank")
+    assert run(node, "zfs", "get", "-H", "-o", "value", "encryption", "tank") == "off\n"
+    # nothing of the pool that was not made is remembered
+    assert not list(node.path("/var/lib/zseal").glob("header/*/*"))
+    assert_done(zseal(node, "unlock", "--all"))
 
 
 @one_zfs

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Nothing secret is anywhere: not in what zseal prints, logs or keeps, not on the disks, not in arguments, environment or
-system calls, not in a core dump, and not in its memory when it ends. Each search has a control that shows that it finds.
+"""Nothing secret is anywhere: not in what zseal prints, logs or keeps, not on the disks, not in arguments, environment
+or system calls, not in a core dump, and not in its memory when it ends. Each search has a control that it finds.
 """
 import base64
 import json
@@ -13,7 +13,7 @@ import pytest
 from canaries import Search, secrets_of, spellings
 from conftest import (Dialogue, Pool, World, assert_done, is_locked, one_zfs, pipe_with, run, zfs_versions,
                       zseal)
-from steps import SANITIZED, environment, needs_strace, run_with_pause, steps_of
+from steps import SANITIZED, environment, needs_strace, programs, run_with_pause, steps_of
 
 pytestmark = needs_strace
 
@@ -34,7 +34,8 @@ def run_noted(node, said, *argv, **kw):
 def create_noted(node, said, *options):
     reader, writer = os.pipe()
     try:
-        done = run_noted(node, said, "zseal", "create", "--recovery-to-fd", str(writer), "-m", "none", "--json", *options,
+        done = run_noted(node, said, "zseal", "create", "--recovery-to-fd", str(writer), "-m", "none", "--json",
+                             *options,
                          pass_fds=(writer,))
         assert done.returncode == 0, done
         made = json.loads(done.stdout)
@@ -177,8 +178,8 @@ def calls_with_secrets(search, calls):
 
 @one_zfs
 def test_what_passes_between_processes(world):
-    """The wrapping key goes to ZFS, the recovery key to its owner, and nothing else goes anywhere: not over the TPM's bus
-    either. That these two are seen shows that the search sees."""
+    """The wrapping key goes to ZFS, the recovery key to its owner, and nothing else goes anywhere: not over the TPM's
+    bus either. That these two are seen shows that the search sees."""
     node = world.node()
     node.start()
     reader, writer = os.pipe()
@@ -213,16 +214,11 @@ def pause(node, argv, step, look, **kw):
     found = []
 
     def action():
-        pid, = [pid for pid in _programs(node) if _state(pid) in "tT"]
+        pid, = [pid for pid in programs(node, "zseal") if _state(pid) in "tT"]
         found.append(look(pid))
     ended, paused = run_with_pause(node, argv, step, action, **kw)
     assert paused and ended.status == 0, ended
     return found[0]
-
-
-def _programs(node):
-    from steps import programs  # pylint: disable=import-outside-toplevel
-    return programs(node, "zseal")
 
 
 def _state(pid):
@@ -301,7 +297,8 @@ if not SANITIZED:
         def look(pid):
             with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
                 core = re.search(r"Max core file size +(\S+) +(\S+)", limits.read())
-            debugger = subprocess.run(["strace", "-p", str(pid)], user=NOBODY, capture_output=True, timeout=60, check=False)
+            debugger = subprocess.run(["strace", "-p", str(pid)], user=NOBODY, capture_output=True, timeout=60,
+                                      check=False)
             return core.groups(), os.stat(f"/proc/{pid}/mem").st_uid, debugger.returncode
         core, owner, debugger = pause(node, argv, middle, look)
         assert core == ("0", "0") and owner == 0 and debugger != 0

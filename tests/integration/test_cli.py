@@ -13,9 +13,9 @@ import re
 
 import pytest
 import transcript
-from conftest import (EXIT_STATUS, ROOT, Dialogue, World, assert_done, assert_opens, assert_opens_with_key, assert_refused,
-                      assert_refused_json, assert_said, create_pool, is_locked, keep_recovery_key_secret, lock, one_zfs,
-                      run, try_create, unlock_with_key, zfs_versions, zseal)
+from conftest import (EXIT_STATUS, ROOT, Dialogue, World, assert_done, assert_opens, assert_opens_with_key,
+                      assert_refused, assert_refused_json, assert_said, create_pool, is_locked,
+                      keep_recovery_key_secret, lock, one_zfs, run, try_create, unlock_with_key, zfs_versions, zseal)
 
 pytestmark = one_zfs
 
@@ -327,6 +327,20 @@ def test_locale_columns_and_terminal_type_do_not_matter(machine):
                         {"TERM": None, "HOME": None}, {"POSIXLY_CORRECT": "1"}):
         assert assert_done(zseal(machine, "status", env=environment)).stdout == shown
     assert run(machine, "env", "-i", "/usr/sbin/zseal", "status") == shown
+
+
+def test_environment_chooses_no_program_and_no_tpm(machine):
+    """Programs are found where the system has them; tss2 says nothing of its own; nothing names another TPM."""
+    evil = machine.path("/run/evil")
+    evil.mkdir()
+    for program in ("zfs", "zpool"):
+        (evil / program).write_text("#!/bin/sh\necho evil; exit 1\n")
+        (evil / program).chmod(0o755)
+    make_locked(machine)
+    result = assert_done(zseal(machine, "unlock", "tank", env={
+        "PATH": "/run/evil:/usr/sbin:/usr/bin", "TSS2_LOG": "all+trace", "TPM2TOOLS_TCTI": "device:/nowhere",
+        "TSS2_TCTI": "device:/nowhere", "ZFS_IOC_TRACE": "1", "OPENSSL_CONF": "/nowhere"}))
+    assert (result.stdout, result.stderr) == ("tank: unlocked (slot tpm2-a)\n", "")
 
 
 GROUP = "[cbdefghijklnrtuv]{6}"

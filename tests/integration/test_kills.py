@@ -95,8 +95,8 @@ class Attempt:
         os.close(self._reader)
 
     def finish(self, ended):
-        """Waits for what zseal left running (which may still be called zseal), and takes the key: all of it, or '' if it
-        was not shown."""
+        """Waits for what zseal left running (which may still be called zseal), and takes the key: all of it, or '' if
+        it was not shown."""
         wait_for_end([pid for name in ("zseal", "zpool", "zfs") for pid in programs(self._node, name)])
         os.close(self.writer)
         text = os.read(self._reader, 4096).decode()
@@ -294,7 +294,7 @@ def modes_after(person):
 def test_recovery_prompt_interrupted_gives_the_terminal_back(standing, how):
     make_locked(standing)
     with Dialogue(standing, ["zseal", "unlock", "--recovery", "tank"]) as person:
-        before = modes_after_start(person)
+        before = modes_of_a_new_terminal()
         person.expect("Recovery key")
         assert not person.echoes()
         person.press(standing.tank.recovery_key[:20].encode())
@@ -308,15 +308,14 @@ def test_recovery_prompt_interrupted_gives_the_terminal_back(standing, how):
     assert_opens(standing, "tank")
 
 
-def modes_after_start(person):
-    """The modes of a new terminal, before the program can have changed them: they are the same for each."""
+def modes_of_a_new_terminal():
+    """They are the same for each."""
     master, slave = os.openpty()
     try:
         return termios.tcgetattr(slave)
     finally:
         os.close(master)
         os.close(slave)
-        assert person
 
 
 def interrupt(person, how):
@@ -330,11 +329,12 @@ def interrupt(person, how):
 def test_confirmation_interrupted_makes_no_pool(node):
     before = left_files(node)
     for how in ("SIGINT from the keyboard", "SIGTERM"):
-        with Dialogue(node, ["zseal", "create", "--handle", HANDLE, "-m", "none", "tank", node.world.disk(1)]) as person:
+        argv = ["zseal", "create", "--handle", HANDLE, "-m", "none", "tank", node.world.disk(1)]
+        with Dialogue(node, argv) as person:
             keep_recovery_key_secret(node.world, person.expect(KEY.strip()).group())
             person.expect("Type group")
             interrupt(person, how)
-            assert modes_after(person)[3] == modes_after_start(person)[3]
+            assert modes_after(person)[3] == modes_of_a_new_terminal()[3]
             result = person.end()
         assert result.status == EXIT_STATUS["interrupted"]
         assert_said(result.stdout, "interrupted", how[:7].strip())
