@@ -368,7 +368,8 @@ static const struct {
 	{ { "env" }, NULL, 0, "LC_ALL=C\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n", "" },
 	{ SHELL("ls /proc/$$/fd"), NULL, 0, "0\n1\n2\n", "" },
 	{ SHELL("umask"), NULL, 0, "0022\n", "" },
-	{ { "grep", "-cE", "^Sig(Blk|Ign):.0+$", "/proc/self/status" }, NULL, 0, "2\n", "" },
+	/* but for 32 and 33: glibc's own, which posix_spawn() leaves ignored, so that make's children come with them */
+	{ { "grep", "-cE", "^Sig(Blk|Ign):.0{7}[01][08]0{7}$", "/proc/self/status" }, NULL, 0, "2\n", "" },
 	{ SHELL("printf '\\033[31mred\\ttab\\n\\303\\244\\n\\n' >&2"), NULL, 0, "", "?[31mred tab\n??" },
 };
 
