@@ -92,9 +92,13 @@ static enum err begin(struct work *w, const struct invocation *inv, struct err_c
 static enum err load_copy(struct work *w, struct err_ctx *e)
 {
 	const char *from = invocation_value(w->inv, "from");
+	const struct copy_wanted wanted = {
+		.pool_guid = w->pool_guid, .dataset = w->dataset,
+		.keyring = w->keyring && !w->keyring->state ? &keyring_ring(w->keyring)->uuid : NULL,
+	};
 
 	if (!from)
-		return header_copy_find(w->pool_guid, w->dataset, &w->copy, &w->path, e);
+		return header_copy_find(&wanted, &w->copy, &w->path, e);
 	enum err err = header_copy_load(from, &w->copy, e);
 	/* what is written goes where the copy says: that must be what was named, or what serves it */
 	if (!err && !dataset_is_below(w->dataset, w->copy.dataset))

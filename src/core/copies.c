@@ -125,18 +125,26 @@ static bool fits(const struct header_copy *copy, uint64_t pool_guid, const char 
 }
 
 struct search {
-	uint64_t pool_guid;
-	const char *dataset;
+	const struct copy_wanted *wanted;
+	char folder[sizeof(HEADER_PATH) + 1 + UUID_TEXT_SIZE]; /* of the wanted keyring, with a slash behind it */
 	struct header_copy best;
 	char *best_path;
 };
 
+static bool is_of_wanted(const struct search *s, const char *path)
+{
+	return s->wanted->keyring && strncmp(path, s->folder, strlen(s->folder)) == 0;
+}
+
 /*
- * One that knows its pool is better than one by a name alone, which a create that was killed may have left; then the
- * newer one. Of one second, GENERATION comes before GENERATION.1, which it replaced.
+ * One of the keyring itself is better than another's, which a pool of the same name may have had; one that knows its
+ * pool is better than one by a name alone, which a create that was killed may have left; then the newer one. Of one
+ * second, GENERATION comes before GENERATION.1, which it replaced.
  */
 static bool is_better(const struct header_copy *copy, const char *path, const struct search *s)
 {
+	if (is_of_wanted(s, path) != is_of_wanted(s, s->best_path))
+		return is_of_wanted(s, path);
 	if ((copy->pool_guid != 0) != (s->best.pool_guid != 0))
 		return copy->pool_guid != 0;
 	return copy->saved > s->best.saved || (copy->saved == s->best.saved && strcmp(path, s->best_path) < 0);
@@ -151,7 +159,7 @@ static enum err consider(struct search *s, const char *folder, const char *name,
 
 	if (err)
 		return err;
-	if (header_copy_load(path, copy, NULL) != ERR_OK || !fits(copy, s->pool_guid, s->dataset))
+	if (header_copy_load(path, copy, NULL) != ERR_OK || !fits(copy, s->wanted->pool_guid, s->wanted->dataset))
 		return ERR_OK;
 	if (s->best_path && !is_better(copy, path, s))
 		return ERR_OK;
@@ -187,14 +195,19 @@ static enum err consider_keyring(struct search *s, const char *folder, const cha
 	return err ? err : for_each(path, s, consider, e);
 }
 
-enum err header_copy_find(uint64_t pool_guid, const char *dataset, struct header_copy *ret, char **ret_path,
-			  struct err_ctx *e)
+enum err header_copy_find(const struct copy_wanted *w, struct header_copy *ret, char **ret_path, struct err_ctx *e)
 {
-	struct search s = { .pool_guid = pool_guid, .dataset = dataset };
+	struct search s = { .wanted = w };
+	char uuid[UUID_TEXT_SIZE];
+
+	if (w->keyring) {
+		uuid_print(w->keyring, uuid);
+		snprintf(s.folder, sizeof(s.folder), HEADER_PATH "/%s/", uuid);
+	}
 	enum err err = for_each(HEADER_PATH, &s, consider_keyring, e);
 
 	if (!err && !s.best_path)
-		err = err_set(e, ERR_NO_COPY, "no copy for %s in %s", dataset, HEADER_PATH);
+		err = err_set(e, ERR_NO_COPY, "no copy for %s in %s", w->dataset, HEADER_PATH);
 	if (err) {
 		header_copy_clear(&s.best);
 		free(s.best_path);

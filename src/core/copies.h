@@ -23,9 +23,12 @@ must_check enum err header_copy_save(const struct header_copy *copy, struct head
 must_check enum err header_copy_discard(const struct header_copy *copy, struct err_ctx *e);
 /* Reads a copy. Errors: ERR_NO_COPY, ERR_FORMAT, ERR_IO. */
 must_check enum err header_copy_load(const char *path, struct header_copy *ret, struct err_ctx *e);
-/*
- * The newest copy kept on this machine of a pool's keyring on dataset (or a folder above it).
- * *ret_path is the caller's. Errors: ERR_NO_COPY, ERR_IO.
- */
-must_check enum err header_copy_find(uint64_t pool_guid, const char *dataset, struct header_copy *ret, char **ret_path,
+/* What a copy is looked for. */
+struct copy_wanted {
+	uint64_t pool_guid;
+	const char *dataset;        /* copies of it, or of a folder above it */
+	const struct uuid *keyring; /* one of this keyring is better than any other; NULL: not known */
+};
+/* The best, then newest copy kept on this machine. *ret_path is the caller's. Errors: ERR_NO_COPY, ERR_IO. */
+must_check enum err header_copy_find(const struct copy_wanted *w, struct header_copy *ret, char **ret_path,
 				     struct err_ctx *e);

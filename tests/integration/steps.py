@@ -25,8 +25,8 @@ SANITIZED = bool(os.environ.get("ZSEAL_SANITIZED"))
 
 # What a step between two of them would not tell apart from a step at the next one.
 _UNSEEN = {"mmap", "munmap", "mprotect", "madvise", "mlock", "mlockall", "brk", "futex", "getpid", "geteuid",
-           "newfstatat", "rt_sigaction", "rt_sigprocmask", "getrandom", "pread64", "access", "close", "prlimit64", "fcntl",
-           "lseek",
+           "newfstatat", "rt_sigaction", "rt_sigprocmask", "getrandom", "pread64", "access", "close", "prlimit64",
+           "fcntl", "lseek",
            "sigaltstack", "gettid", "set_robust_list", "rseq", "getsockopt", "mremap", "clock_gettime", "sched_yield",
            "fstat", "umask", "pidfd_open", "prctl"}
 

@@ -35,8 +35,7 @@ def create_noted(node, said, *options):
     reader, writer = os.pipe()
     try:
         done = run_noted(node, said, "zseal", "create", "--recovery-to-fd", str(writer), "-m", "none", "--json",
-                             *options,
-                         pass_fds=(writer,))
+                         *options, pass_fds=(writer,))
         assert done.returncode == 0, done
         made = json.loads(done.stdout)
         return Pool(made["pool"], os.read(reader, 4096).decode().strip(), made["fingerprint"], made["keyring"])
@@ -317,4 +316,5 @@ if not SANITIZED:
         node.run(["bash", "-c", line, tmp_path, *inject, "zseal", "version"])
         assert "killed by SIGSEGV" in log.read_text() and "core dumped" not in log.read_text()
         assert not list(tmp_path.glob("core*"))
-        assert control, "this machine writes no core of any program: the test could not have failed"
+        if not control:
+            pytest.skip("this machine can't: it writes no core of any program, so that the test could not have failed")
