@@ -55,7 +55,7 @@ enum err_class {
 	  "chown root:root and chmod go-w the file and the folders above it")                                          \
 	/* what is written in the pool, its copies and pins */                                                         \
 	X(FORMAT, "format", CORRUPT, "the stored value is damaged",                                                    \
-	  "if it does not mend itself: zseal header restore DATASET")                                                  \
+	  "bring back the last copy: zseal header restore DATASET")                                                    \
 	X(FORMAT_NEWER, "format-newer", STATE, "written by a newer zseal", "update zseal on this machine")             \
 	X(UNWRAP, "unwrap", CORRUPT, "the wrapped key does not open with this key",                                    \
 	  "it was changed, or belongs to something else; zseal header restore DATASET brings back the last copy")      \
@@ -66,7 +66,7 @@ enum err_class {
 	X(PIN_MISSING, "pin-missing", REFUSED, "this machine has never seen this keyring",                             \
 	  "compare its fingerprint with your sheet, then unlock once at a terminal or with --trust FINGERPRINT")       \
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
-	  "somebody exchanged the pool or its header: find out who before you type a key")                             \
+	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
 	  "the pool was rolled back or exchanged by an old copy: find out why")                                        \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
