@@ -218,7 +218,7 @@ static void test_any_values(void **state)
 static void test_many_properties(void **state)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t size = 0, n = 50000;
+	size_t size = 0, n = 5000; /* more takes minutes under ASan, whose strstr() looks at all that follows */
 	FILE *out = open_memstream(&text, &size);
 
 	(void)state;
@@ -228,8 +228,8 @@ static void test_many_properties(void **state)
 	fclose(out);
 	_cleanup_(zfs_properties_clear) struct zfs_properties list = parse(text);
 	assert_int_equal(list.n, n);
-	assert_string_equal(list.all[n - 1].dataset, "tank/9999");
-	assert_string_equal(list.all[n - 1].value, "49999");
+	assert_string_equal(list.all[n - 1].dataset, "tank/999");
+	assert_string_equal(list.all[n - 1].value, "4999");
 }
 
 static void test_bad_output(void **state)
