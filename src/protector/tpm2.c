@@ -11,6 +11,9 @@ static enum err protect(struct protector_context *c, const struct protect_reques
 	enum tpm2_bank bank = TPM2_BANK_NONE;
 	enum err err = protector_tpm(c, &tpm, e);
 
+	/* told now, not when the slot is settled: by then a person may have written down a recovery key */
+	if (!err && r->tpm_handle)
+		err = tpm2_check_handle(tpm, r->tpm_handle, e);
 	if (!err && r->pcrs)
 		err = tpm2_live_bank(tpm, r->pcrs, &bank, e);
 	if (!err && r->pcrs && bank == TPM2_BANK_NONE)
@@ -20,12 +23,10 @@ static enum err protect(struct protector_context *c, const struct protect_reques
 	if (!err)
 		err = tpm2_seal(tpm, &(struct tpm2_seal){ .secret = secret, .bank = bank, .pcrs = r->pcrs },
 				r->deadline, &sealed, e);
-	if (!err && r->tpm_handle) {
-		err = tpm2_persist(tpm, &sealed, r->tpm_handle, e);
-		sealed.handle = r->tpm_handle;
-	}
-	if (!err)
-		err = slot_tpm2_print(&sealed, ret_protect, e);
+	if (err)
+		return err;
+	sealed.handle = r->tpm_handle;
+	err = slot_tpm2_print(&sealed, ret_protect, e);
 	if (!err)
 		*ret_secret = TAKE(secret);
 	return err;
@@ -59,13 +60,23 @@ static enum err check(struct protector_context *c, const struct slot *slot, stru
 	return err ? err : tpm2_check(tpm, &sealed, e);
 }
 
+static enum err settle(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
+{
+	struct slot_tpm2 sealed;
+	struct tpm2 *tpm;
+	enum err err = begin(c, slot, &sealed, &tpm, e);
+
+	return err || !sealed.handle ? err : tpm2_persist(tpm, &sealed, sealed.handle, e);
+}
+
+/* Takes the object away only if it is the slot's own: another one may have the handle by now. */
 static enum err withdraw(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
 {
 	struct slot_tpm2 sealed;
 	struct tpm2 *tpm;
 	enum err err = begin(c, slot, &sealed, &tpm, e);
 
-	return err || !sealed.handle ? err : tpm2_evict(tpm, sealed.handle, e);
+	return err || !sealed.handle ? err : tpm2_evict(tpm, &sealed, sealed.handle, e);
 }
 
 const struct protector protector_tpm2 = {
@@ -73,5 +84,6 @@ const struct protector protector_tpm2 = {
 	.protect = protect,
 	.open = open_slot,
 	.check = check,
+	.settle = settle,
 	.withdraw = withdraw,
 };
