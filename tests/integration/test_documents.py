@@ -4,7 +4,6 @@ first session is what zseal prints, and each claim of docs/threat-model.md has i
 
 Guarantees: blocks are run in the document's order, by a shell that finds only the programs that the document names.
 """
-import os
 import re
 import subprocess
 
@@ -12,9 +11,10 @@ import pytest
 
 import canaries
 import headers
-from conftest import (ROOT, assert_nothing_secret, assert_opens, create_pool, is_locked, lock, one_zfs, run,
+from conftest import (ROOT, Dialogue, assert_nothing_secret, assert_opens, create_pool, is_locked, lock, one_zfs, run,
                       zseal)
 from steps import needs_strace
+from transcript import masked
 
 DOCUMENT = ROOT / "docs/without-zseal.md"
 FOLDER = "/run/lab/tmp"
@@ -92,3 +92,243 @@ def test_pool_whose_header_is_lost_opens_without_zseal(node, tank, header):
     said = follow(node, *BEGIN, *header, *RECOVERY, *OPEN, *mac, *END, typed=tank.recovery_key + "\n")
     assert_opened(node, said, tank)
     assert ("the MAC is right" in said) == bool(mac)
+
+
+@one_zfs
+def test_root_below_the_keyrings_dataset_opens_without_zseal(node):
+    made = create_pool(node)
+    headers.add_root(node, made, "tank/vm")
+    run(node, "zpool", "export", "tank")
+    said = follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=made.recovery_key + "\n", root="tank/vm")
+    assert_opened(node, said, made, "tank/vm")
+    assert is_locked(node, "tank")
+
+
+@one_zfs
+def test_slot_without_pcrs_opens_without_zseal(node):
+    made = create_pool(node, args=["--pcrs", "none"])
+    run(node, "zpool", "export", "tank")
+    assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *TPM, *OPEN, *END), made)
+
+
+@one_zfs
+def test_recovery_key_may_be_typed_as_people_type_without_zseal(node, tank):
+    typed = " ".join(group.upper() for group in tank.recovery_key.split("-")) + "\n"
+    assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=typed), tank)
+
+
+def assert_stays_locked(node, said, *words):
+    """The steps say so in these words, show nothing that opens, and zseal still opens the pool."""
+    for word in words:
+        assert word in said, said
+    assert is_locked(node, "tank")
+    run(node, "zpool", "export", "tank")
+    node.tpm.reboot()
+    run(node, "zpool", "import", "-N", "tank")
+    assert_opens(node, "tank")
+
+
+@one_zfs
+def test_mistyped_groups_are_named_without_zseal(node, tank):
+    groups = tank.recovery_key.split("-")
+
+    def mistyped(number):
+        group = groups[number - 1]
+        return "-".join([*groups[:number - 1], ("c" if group[0] != "c" else "b") + group[1:], *groups[number:]])
+    swapped = "-".join([groups[1], groups[0], *groups[2:]])
+    for typed, found in ((mistyped(1), ["group 1"]), (mistyped(8), ["group 8"]), (swapped, ["group 1", "group 2"])):
+        assert re.findall("MISTYPED: (.*)", follow_to_secret(node, typed)) == found
+    assert "MISTYPED: not 48 letters" in follow_to_secret(node, tank.recovery_key[:-1])
+    said = follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=mistyped(1) + "\n")
+    assert_stays_locked(node, said, "MISTYPED", "WRONG KEY")
+
+
+def follow_to_secret(node, typed):
+    """Without a header: a slip of the pen is found before it is needed."""
+    return follow(node, "1", *RECOVERY, typed=typed + "\n")
+
+
+@one_zfs
+def test_recovery_key_of_another_pool_opens_nothing_without_zseal(node, tank):
+    other = create_pool(node, "other", 2)
+    said = follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=other.recovery_key + "\n")
+    assert "MISTYPED" not in said and tank.fingerprint not in said
+    assert_stays_locked(node, said, "WRONG KEY")
+
+
+@one_zfs
+@pytest.mark.usefixtures("tank")
+def test_changed_pcrs_are_told_without_zseal(node):
+    node.tpm.extend(7, "another boot loader")
+    said = follow(node, *BEGIN, *FROM_POOL, *TPM, *OPEN, *END)
+    assert_stays_locked(node, said, "the right TPM", "a policy check failed", "0x99D")
+
+
+@one_zfs
+def test_another_tpm_is_told_without_zseal(node, tank):
+    node.stop()
+    other = node.world.node("b")
+    create_pool(other, "own", 2)
+    said = follow(other, *BEGIN, *FROM_POOL, *TPM, *OPEN, *END)
+    assert "WRONG TPM" in said and tank.fingerprint not in said
+    assert is_locked(other, "tank")
+    said = follow(other, "1", *FROM_POOL, *RECOVERY, *OPEN, *END, typed=tank.recovery_key + "\n")
+    assert_opened(other, said, tank)
+
+
+@one_zfs
+def test_changed_header_is_told_and_opens_without_zseal(node, tank):
+    run(node, "zpool", "import", "-N", "tank")
+    value = headers.get(node, "tank", "zseal:slot.recovery")
+    headers.put(node, "tank", "zseal:slot.recovery", headers.changed(value, lambda slot: slot.update(created=1)))
+    said = follow(node, "1", *FROM_POOL, *TPM, *OPEN, *MAC, *END)
+    assert "WRONG MAC" in said and "WRONG FINGERPRINT" not in said
+    assert not is_locked(node, "tank")
+
+
+@one_zfs
+def test_keyring_that_claims_another_fingerprint_is_told_without_zseal(node, tank):
+    run(node, "zpool", "import", "-N", "tank")
+    value = headers.get(node, "tank", "zseal:keyring")
+    headers.put(node, "tank", "zseal:keyring",
+                headers.changed(value, lambda k: k["rings"][0]["ring"].update(fingerprint=headers.second.b64(bytes(32)))))
+    said = follow(node, "1", *FROM_POOL, *TPM, *OPEN, *MAC)
+    assert "WRONG FINGERPRINT" in said and "WRONG MAC" in said and tank.fingerprint in said
+
+
+# ---- where keys show, as without-zseal.md says ----
+
+@pytest.fixture
+def watched(node):
+    """An open pool, and the search for all of its secrets."""
+    made = create_pool(node)
+    found = canaries.secrets_of(node, made)
+    lock(node, "tank")
+    return made, canaries.Search(found)
+
+
+def traced(node, calls, options, *sections, typed=""):
+    """The trace of all programs that the steps start."""
+    log = node.folder / "steps.strace"
+    before = ["strace", "-f", "-qq", "-s", "100000", *options, "-e", f"trace={calls}", "-o", log]
+    follow(node, *sections, typed=typed, before=before)
+    assert not is_locked(node, "tank")
+    run(node, "zfs", "unload-key", "tank")
+    text = log.read_text()
+    assert '"...' not in text, "strace cut something"
+    return text
+
+
+@one_zfs
+@needs_strace
+@pytest.mark.parametrize("slot", [TPM, RECOVERY], ids=["tpm2", "recovery"])
+def test_arguments_show_what_the_document_says(node, watched, slot):
+    tank, search = watched
+    text = traced(node, "execve", ["-v"], "1", *FROM_POOL, *slot, *OPEN, *MAC, *END, typed=tank.recovery_key + "\n")
+    kind = "recovery" if slot == RECOVERY else "tpm2"
+    assert search.in_text(text) == {f"key of slot {kind}'s wrap", "key of the record's wrap", "key of the MAC"}
+    shown = {line.split('"')[3] for line in text.splitlines() if search.in_text(line)}
+    assert shown == {"openssl"}
+
+
+@one_zfs
+def test_files_of_the_steps_hold_no_key(node, watched):
+    tank, search = watched
+    for slot in (TPM, RECOVERY):
+        follow(node, "1", *FROM_POOL, *slot, *OPEN, *MAC, "6", typed=tank.recovery_key + "\n")
+        assert not is_locked(node, "tank")
+        assert len(list(node.path("/run").glob("without-zseal.*/*"))) >= 1
+        for folder in ("/run", "/etc", "/var/lib/zseal", "/dev/shm"):
+            assert not search.in_folder(node.path(folder))
+        run(node, "zfs", "unload-key", "tank")
+
+
+PASTED = re.compile(r"^```sh\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+
+
+@one_zfs
+def test_steps_can_be_pasted_into_a_shell(node, tank):
+    """As a person does it: a block, what it shows, the next block; the recovery key is typed when it is asked for."""
+    argv = prepare(node, "")[:2]
+    pieces = PASTED.findall(DOCUMENT.read_text())
+    wanted = blocks(*BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END)
+    with Dialogue(node, [*argv, "bash", "--norc", "--noprofile", "-i"],
+                  env={"PS1": "paste> ", "HISTFILE": f"{FOLDER}/history", "TERM": "xterm"}) as person:
+        person.expect("paste> ")
+        for piece in filter(wanted.__contains__, pieces):
+            person.press(b"\033[200~" + piece.encode() + b"\033[201~\n")  # as a terminal pastes
+            if "read -rsp" in piece:
+                person.expect("Recovery key: $")
+                person.type(tank.recovery_key)
+            person.expect(r"paste> (\033\[\?2004h)?$")
+        person.type("exit")
+        said = person.end().stdout
+    assert not is_locked(node, "tank") and tank.fingerprint in said
+    assert_nothing_secret(node.world, "the terminal", said)
+    assert run(node, "sh", "-c", f"cat {FOLDER}/history 2>/dev/null || true") == ""
+
+
+# ---- README.md ----
+
+def session(text):
+    """Lines without what differs each time, or by where they are printed: indentation, the prompt, keys, dates."""
+    text = re.sub(r"[cbdefghijklnrtuv]{6}(-[cbdefghijklnrtuv]{6}){7}", "<key>", masked(text))
+    text = re.sub(r"Type group \d of the recovery key back: \w*", "<group>", text)
+    return [re.sub(r"^\w*:?~?# ", "# ", line) for line in map(str.strip, text.splitlines()) if line]
+
+
+@pytest.fixture(scope="module")
+def demonstration():
+    done = subprocess.run([ROOT / "demo/demo"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return session(done.stdout)
+
+
+def test_first_session_is_what_the_demonstration_prints(demonstration):
+    readme = (ROOT / "README.md").read_text()
+    shown = readme[readme.index("## A first session"):readme.index("## What it protects")]
+    lines = session("\n".join(line for line in shown.splitlines() if line.startswith("    ")))
+    assert len(lines) > 25 and sum(line.startswith("# zseal") for line in lines) >= 5
+    printed = iter(demonstration)
+    for line in lines:
+        assert line in printed, f"README shows {line!r}, which the demonstration does not print there"
+
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_names_is_there(document):
+    """Targets of make, verbs and options of zseal, files, and places in other documents."""
+    text = (ROOT / document).read_text()
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        linked = (ROOT / document).parent / path if path else ROOT / document
+        assert linked.exists(), f"{document} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    for path in re.findall(r"`((?:src|tests|docs|tools|demo|lab|fuzz)/[\w./-]*\w)`", text):
+        assert (ROOT / path).exists(), f"{document} names {path}"
+
+
+COMMAND = re.compile(r"(?:`|^    # )zseal ((?!v1)(?:[a-z-]+)(?: [a-z][a-z-]*)?)([^`\n]*)", re.MULTILINE)
+
+
+@one_zfs
+def test_every_command_line_of_zseal_in_a_document_is_one(node):
+    """Verbs and options are asked of the program itself."""
+    seen = 0
+    for document in DOCUMENTS:
+        for verb, rest in COMMAND.findall((ROOT / document).read_text()):
+            helped = next((done.stdout for words in (verb.split(), verb.split()[:1])
+                           if (done := zseal(node, *words, "--help")).status == 0), None)
+            assert helped, f"{document}: zseal {verb}"
+            for option in re.findall(r"(?<!\w)--?[a-z][a-z-]*", rest):
+                assert option in helped, f"{document}: zseal {verb}{rest}"
+            seen += 1
+    assert seen > 10
