@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the documents say is done here, as it stands: the shell blocks of docs/without-zseal.md open pools, README's
-first session is what zseal prints, and each claim of docs/threat-model.md has its test.
+first session is what zseal prints, and the tests that docs/threat-model.md names for its claims exist.
 
 Guarantees: blocks are run in the document's order, by a shell that finds only the programs that the document names.
 """
@@ -332,3 +332,39 @@ def test_every_command_line_of_zseal_in_a_document_is_one(node):
                 assert option in helped, f"{document}: zseal {verb}{rest}"
             seen += 1
     assert seen > 10
+
+
+# ---- threat-model.md ----
+
+CLAIM = re.compile(r"^\| (?!claim \||---)(.+) \| (.+) \|$", re.MULTILINE)
+PYTHON_TEST, C_TEST = r"^ *def {}\(", r"^static void {}\("
+
+
+def claims():
+    return CLAIM.findall((ROOT / "docs/threat-model.md").read_text().replace("|---|---|\n", ""))
+
+
+def has_test(place, name):
+    """A file of pytest's; or a folder of test programs in C, which may be split at any time."""
+    path = ROOT / place
+    if path.is_dir():
+        return any(re.search(C_TEST.format(name), file.read_text(), re.MULTILINE)
+                   and f"({name}" in file.read_text().replace(f"void {name}(", "") for file in path.glob("*.c"))
+    return path.is_file() and bool(re.search(PYTHON_TEST.format(name), path.read_text(), re.MULTILINE))
+
+
+def test_each_claim_about_threats_names_a_test_or_says_why_not():
+    assert len(claims()) > 40
+    for claim, shown in claims():
+        named = re.findall(r"`(tests/[\w./]+)::(\w+)`", shown)
+        assert named or re.match("not shown by a test: .{10}", shown), claim
+        for place, name in named:
+            assert has_test(place, name), f"{claim!r}: there is no {place}::{name}"
+
+
+def test_missing_tests_are_noticed():
+    """In no file, in another file, in no list of a test program."""
+    assert has_test("tests/unit", "test_nothing_readable_on_the_wire")
+    for place, name in (("tests/integration/test_pins.py", "test_cleared"), ("tests/none.py", "test_cleared"),
+                        ("tests/integration/test_bad_tpm.py", "test_clear"), ("tests/unit", "test_nothing")):
+        assert not has_test(place, name)
