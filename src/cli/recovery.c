@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/recovery.h"
 #include "format/recovery-key.h"
+#include "sys/descriptor.h"
 #include "sys/terminal.h"
 
 enum { TRIES = 3 };
