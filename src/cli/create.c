@@ -223,9 +223,11 @@ static enum err choose_slots(struct work *w, struct err_ctx *e)
 		return err;
 	if (str_equal(w->slots[0].name, "recovery"))
 		return err_set(e, ERR_USAGE, "--slot-name recovery is the recovery key's slot");
-	w->slots[w->n_slots++] = (struct draft_slot_request){ .name = "recovery", .type = protector_recovery.type };
 	err = secret_new_random(RECOVERY_KEY_SIZE, &w->recovery_key, e);
-	w->session.context.recovery_key = w->recovery_key;
+	w->slots[w->n_slots++] = (struct draft_slot_request){
+		.name = "recovery", .type = protector_recovery.type, .answer = w->recovery_key,
+	};
+	w->session.context.answers[ANSWER_RECOVERY_KEY] = w->recovery_key;
 	return err;
 }
 

@@ -95,6 +95,17 @@ enum err header_copy_discard(const struct header_copy *copy, struct err_ctx *e)
 	return err;
 }
 
+enum err header_copy_lock(const struct uuid *keyring, struct deadline deadline, int *ret_fd, struct err_ctx *e)
+{
+	char path[sizeof(HEADER_PATH "/.lock-") + UUID_TEXT_SIZE] = HEADER_PATH "/.lock-";
+	enum err err = file_make_folder(HEADER_PATH, 0700, e);
+
+	uuid_print(keyring, path + strlen(path));
+	if (!err)
+		err = file_lock(path, deadline, ret_fd, e);
+	return err_wrap(e, err, "another zseal changes this keyring");
+}
+
 enum err header_copy_load(const char *path, struct header_copy *ret, struct err_ctx *e)
 {
 	_cleanup_free_ char *text = NULL;
