@@ -88,7 +88,7 @@ enum err_class {
 	/* answers of a person */                                                                                      \
 	X(CREDENTIAL, "credential", STATE, "the credential cannot be had",                                             \
 	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit")\
-	X(ANSWER_RULES, "answer-rules", REFUSED, "this cannot be the answer",                                          \
+	X(ANSWER_RULES, "answer-rules", REFUSED, "this cannot be a PIN or a passphrase",                               \
 	  "type it again, or look at what gives it; nothing was tried with it")                                        \
 	X(ANSWER_DIFFERENT, "answer-different", REFUSED, "it was not typed the same twice",                            \
 	  "run the same command again; nothing was changed")                                                           \

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* zseal create: a new encrypted pool whose key never touches a disk. */
 #include <ctype.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 
 #include "cli/output.h"
@@ -11,7 +9,6 @@
 #include "core/create.h"
 #include "format/recovery-key.h"
 #include "sys/process.h"
-#include "sys/terminal.h"
 
 enum { SEAL_TIMEOUT_MS = 60000, CREATE_TIMEOUT_MS = 600000, ZPOOL_OPTIONS_MAX = 2 * INVOCATION_OPTIONS_MAX + 32 };
 
@@ -27,6 +24,7 @@ struct work {
 	const struct invocation *inv;
 	struct session session;
 	struct secret *recovery_key;
+	struct recovery_takers takers;
 	size_t n_options;
 	const char *options[ZPOOL_OPTIONS_MAX];
 	char assigned[ARRAY_SIZE(defaults)][64];
@@ -198,7 +196,7 @@ static enum err check_not_without(const struct invocation *inv, struct err_ctx *
 		const char *without, *option;
 	} pairs[] = {
 		{ "no-tpm", "pcrs" }, { "no-tpm", "handle" }, { "no-tpm", "slot-name" },
-		{ "no-recovery", "recovery-to-fd" },
+		{ "no-recovery", "recovery-to-fd" }, { "no-recovery", "recovery-sheet-fd" }, { "no-recovery", "no-qr" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
@@ -233,40 +231,24 @@ static enum err choose_slots(struct work *w, struct err_ctx *e)
 
 /* ---- the recovery key ---- */
 
-/* A descriptor that cannot take the key is noticed now, not when the slots are made. */
-static enum err check_descriptor(const struct invocation *inv, struct err_ctx *e)
-{
-	long fd = -1;
-	enum err err = invocation_number(inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
-	int mode = err ? -1 : fcntl((int)fd, F_GETFL);
-
-	if (!err && (mode < 0 || (mode & O_ACCMODE) == O_RDONLY))
-		err = err_set(e, ERR_USAGE, "--recovery-to-fd %ld: that descriptor is not open for writing", fd);
-	return err;
-}
-
 /* Whether there is a way to hand the recovery key over, before anything is made. */
-static enum err check_recovery_way(const struct invocation *inv, struct err_ctx *e)
+static enum err find_takers(struct work *w, struct err_ctx *e)
 {
-	if (invocation_has(inv, "no-recovery") || inv->dry_run)
-		return ERR_OK;
-	if (invocation_has(inv, "recovery-to-fd"))
-		return check_descriptor(inv, e);
-	if (terminal_available())
-		return ERR_OK;
-	return err_set(e, ERR_NO_INPUT, "the recovery key is shown once, on a terminal: there is none here; "
-					"--recovery-to-fd N takes it, --no-recovery goes without");
+	return invocation_has(w->inv, "no-recovery") ? ERR_OK : recovery_takers_find(w->inv, &w->takers, e);
 }
 
 static enum err hand_over_key(struct work *w, struct err_ctx *e)
 {
-	long fd = -1;
+	const struct ring *ring = &w->creation.draft.ring;
+	struct handover h = {
+		.key = w->recovery_key, .dataset = w->creation.request.pool.pool, .keyring = &ring->uuid,
+		.fingerprint = ring->fingerprint, .takers = w->takers,
+	};
 
 	if (!w->recovery_key)
 		return ERR_OK;
 	output_progress(NULL);
-	enum err err = invocation_number(w->inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
-	return err ? err : recovery_hand_over(w->recovery_key, (int)fd, &w->creation.recovery_confirmed, e);
+	return recovery_hand_over(&h, &w->creation.recovery_confirmed, e);
 }
 
 /* ---- the verb ---- */
@@ -322,7 +304,7 @@ static enum err check_arguments(const struct invocation *inv, struct err_ctx *e)
 		if (*inv->arguments[i] == '-')
 			return err_set(e, ERR_USAGE, "'%.64s' comes too late: options stand before POOL",
 				       inv->arguments[i]);
-	return check_recovery_way(inv, e);
+	return ERR_OK;
 }
 
 static enum err get_ready(struct work *w, struct err_ctx *e)
@@ -331,6 +313,8 @@ static enum err get_ready(struct work *w, struct err_ctx *e)
 
 	if (!err)
 		err = check_arguments(w->inv, e);
+	if (!err)
+		err = find_takers(w, e);
 	if (!err)
 		err = session_begin(&w->session, w->inv, e);
 	if (!err)
@@ -379,7 +363,7 @@ static const struct option_spec options[] = {
 	{ "pcrs", 0, "LIST", "seal to these PCRs, such as 0+7, or none (PCR 7 if it is measured)", false },
 	{ "handle", 0, "HANDLE", "keep the sealed object at this persistent TPM handle as well", false },
 	{ "slot-name", 0, "NAME", "name of the TPM slot (tpm2-HOSTNAME)", false },
-	{ "recovery-to-fd", 0, "N", "write the recovery key to file descriptor N instead of the terminal", false },
+	OPTIONS_RECOVERY_TAKERS,
 	{ NULL, 'f', NULL, "zpool create: use disks that seem to be in use", true },
 	{ NULL, 'd', NULL, "zpool create: enable no features", true },
 	{ NULL, 'o', "PROPERTY=VALUE", "zpool create: a property of the pool (ashift=12)", true },

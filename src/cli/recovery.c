@@ -26,7 +26,7 @@ static enum err find_descriptor(const struct invocation *inv, const char *option
 	enum err err = invocation_number(inv, option, INT_MAX, -1, &fd, e);
 
 	if (!err && fd >= 0)
-		err = err_wrap(e, descriptor_check_taker((int)fd, e), "--%s", option);
+		err = err_wrap(e, descriptor_check_taker((int)fd, e), "--%s %ld", option, fd);
 	if (!err)
 		*ret = (int)fd;
 	return err;

@@ -213,7 +213,7 @@ static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
 	if (!err)
 		err = begin(w, inv, e);
 	if (!err)
-		err = session_ask_recovery(&w->session, inv, e);
+		err = session_ask_answers(&w->session, inv, e);
 	if (!err)
 		err = unlock_once(w, NULL, e);
 	if (!err && may_ask_trust(inv, &w->result))
@@ -251,8 +251,7 @@ static enum err run_lock(const struct invocation *inv, struct err_ctx *e)
 
 static const struct option_spec unlock_options[] = {
 	{ "all", 'a', NULL, "every encryption root with a keyring, in all imported pools", false },
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };
@@ -266,8 +265,8 @@ const struct verb verb_unlock = {
 	.name = "unlock",
 	.arguments = "--all | DATASET…",
 	.summary = "Load the keys of the encryption roots at and below each DATASET",
-	.details = "The slots of each keyring are tried in its order, without asking anybody anything, unless\n"
-		   "--recovery says so. One root that fails stops no other. Already unlocked is success.\n"
+	.details = "The slots of each keyring are tried in its order, those that need no person, unless an answer is\n"
+		   "named: then those that need it. One root that fails stops no other. Already unlocked is success.\n"
 		   "Nothing is mounted: zfs mount -a does that.",
 	.options = unlock_options,
 	.lists = true,
