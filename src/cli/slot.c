@@ -37,7 +37,7 @@ static enum err begin(struct work *w, const struct invocation *inv, const char *
 	if (!err)
 		err = change_load(inv->arguments[0], &w->inventory, &w->keyring, e);
 	if (!err)
-		err = session_ask_recovery(&w->session, inv, e);
+		err = session_ask_answers(&w->session, inv, e);
 	return err;
 }
 
@@ -65,7 +65,7 @@ static enum err finish_change(struct work *w, struct err_ctx *e)
 	output_progress(NULL);
 	if (err || w->inv->dry_run)
 		return err;
-	err = new_slots_hand_over(&w->slots, w->inv, w->keyring->dataset, &w->change.draft,
+	err = new_slots_hand_over(&w->slots, w->keyring->dataset, &w->change.draft,
 				  &w->change.recovery_confirmed, e);
 	if (!err)
 		err = change_commit(&w->change, e);
@@ -449,26 +449,24 @@ static enum err run_test(const struct invocation *inv, struct err_ctx *e)
 static const struct option_spec add_options[] = {
 	{ "name", 0, "NAME", "name of the slot (tpm2-HOSTNAME, recovery)", false },
 	OPTIONS_TPM_SLOT,
-	OPTIONS_RECOVERY_KEY,
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_RECOVERY_TAKERS,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };
 
 static const struct option_spec reseal_options[] = {
-	OPTIONS_TPM_SLOT, OPTIONS_RECOVERY_KEY, OPTION_RECOVERY, OPTION_RECOVERY_FD, OPTION_TRUST, { 0 },
+	OPTIONS_TPM_SLOT, OPTIONS_RECOVERY_TAKERS, OPTIONS_ANSWERS, OPTION_TRUST, { 0 },
 };
 
 static const struct option_spec remove_options[] = {
 	{ "no-recovery", 0, NULL, "remove the recovery key's slot, too: if the others are lost, so is the pool", false },
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };
 
-static const struct option_spec test_options[] = { OPTION_RECOVERY, OPTION_RECOVERY_FD, OPTION_TRUST, { 0 } };
+static const struct option_spec test_options[] = { OPTIONS_ANSWERS, OPTION_TRUST, { 0 } };
 
 const struct verb verb_slot_add = {
 	.name = "slot add",
