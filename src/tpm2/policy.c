@@ -129,7 +129,7 @@ enum err session_use(const struct transient *session, TPMA_SESSION attributes, s
 	return tpm2_result(session->t, "Esys_TRSess_SetAttributes", rc, e);
 }
 
-enum err session_start(struct transient *session, TPM2_SE type, struct err_ctx *e)
+enum err session_start(struct transient *session, TPM2_SE type, ESYS_TR bind, struct err_ctx *e)
 {
 	static const TPMT_SYM_DEF aes_128_cfb = {
 		.algorithm = TPM2_ALG_AES,
@@ -137,7 +137,7 @@ enum err session_start(struct transient *session, TPM2_SE type, struct err_ctx *
 		.mode.aes = TPM2_ALG_CFB,
 	};
 	struct tpm2 *t = session->t;
-	TSS2_RC rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, NO_SESSIONS, NULL, type, &aes_128_cfb,
+	TSS2_RC rc = Esys_StartAuthSession(t->esys, t->srk, bind, NO_SESSIONS, NULL, type, &aes_128_cfb,
 					   TPM2_ALG_SHA256, &session->handle);
 
 	return tpm2_result(t, "TPM2_StartAuthSession", rc, e);
@@ -175,18 +175,31 @@ static enum err read_digest(const struct transient *session, const struct transi
 	return ERR_OK;
 }
 
-/* A session in which nothing was asserted has a digest of zeros by definition; that is not worth two commands. */
-enum err policy_start(struct transient *session, const struct slot_tpm2 *s, const struct transient *hmac,
-		      uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e)
+/* There is nothing to encrypt in this command, but with an HMAC session the TPM proves that it was there. */
+static enum err assert_pin(const struct transient *session, const struct transient *hmac, struct err_ctx *e)
 {
-	enum err err = session_start(session, TPM2_SE_POLICY, e);
+	ESYS_TR by = hmac ? hmac->handle : NO_SESSION;
+	enum err err = hmac ? session_use(hmac, TPMA_SESSION_CONTINUESESSION, e) : ERR_OK;
 
 	if (err)
 		return err;
-	if (s->pcrs == 0) {
+	TSS2_RC rc = Esys_PolicyAuthValue(session->t->esys, session->handle, by, NO_SESSION, NO_SESSION);
+	return tpm2_result(session->t, "TPM2_PolicyAuthValue", rc, e);
+}
+
+/* A session in which nothing was asserted has a digest of zeros by definition; that is not worth a command. */
+enum err policy_assert(const struct transient *session, const struct slot_tpm2 *s, const struct transient *hmac,
+		       uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e)
+{
+	enum err err = ERR_OK;
+
+	if (s->pcrs == 0 && !s->has_pin) {
 		memset(ret, 0, TPM2_DIGEST_SIZE);
 		return ERR_OK;
 	}
-	err = assert_pcrs(session, s, hmac, e);
+	if (s->pcrs)
+		err = assert_pcrs(session, s, hmac, e);
+	if (!err && s->has_pin)
+		err = assert_pin(session, hmac, e);
 	return err ? err : read_digest(session, hmac, ret, e);
 }
