@@ -59,13 +59,23 @@ static enum err pin_slot_secret(struct pin_keys *k, const struct secret *sealed,
 	return err ? err : crypto_derive(both, &k->scope, ret, e);
 }
 
+/* Where a slot keeps its object in the TPM, or 0. */
+static uint32_t handle_of(const struct slot *slot)
+{
+	struct slot_tpm2 sealed;
+
+	return slot && slot_tpm2_parse(slot->protect, &sealed, NULL) == ERR_OK ? sealed.handle : 0;
+}
+
 /* Told now, not when the slot is settled: by then a person may have written down a recovery key. */
 static enum err choose_place(struct tpm2 *tpm, const struct protect_request *r, enum tpm2_bank *ret_bank,
 			     struct err_ctx *e)
 {
 	enum tpm2_bank bank = TPM2_BANK_NONE;
-	enum err err = r->tpm_handle ? tpm2_check_handle(tpm, r->tpm_handle, e) : ERR_OK;
+	enum err err = ERR_OK;
 
+	if (r->tpm_handle && handle_of(r->replaces) != r->tpm_handle)
+		err = tpm2_check_handle(tpm, r->tpm_handle, e);
 	if (!err && r->pcrs)
 		err = tpm2_live_bank(tpm, r->pcrs, &bank, e);
 	if (!err && r->pcrs && bank == TPM2_BANK_NONE)
@@ -193,6 +203,8 @@ static enum err withdraw(struct protector_context *c, const struct slot *slot, s
 	struct tpm2 *tpm;
 	enum err err = begin(c, slot, &sealed, &tpm, e);
 
+	if (!err && sealed.handle)
+		err = tpm2_check_mine(tpm, &sealed, e);
 	return err || !sealed.handle ? err : tpm2_evict(tpm, &sealed, sealed.handle, e);
 }
 
