@@ -59,11 +59,8 @@ must_check enum err srk_find_or_make(struct tpm2 *t, struct err_ctx *e);
 
 /* PCRs and policies. */
 
-/*
- * Starts a session of type HMAC or POLICY, salted to the SRK: only who has its private part can answer in it. Bound to
- * an object, or to ESYS_TR_NONE: then also only who has the object's authorisation value.
- */
-must_check enum err session_start(struct transient *session, TPM2_SE type, ESYS_TR bind, struct err_ctx *e);
+/* Starts a session of type HMAC or POLICY, salted to the SRK: only who has its private part can answer in it. */
+must_check enum err session_start(struct transient *session, TPM2_SE type, struct err_ctx *e);
 
 /*
  * What the next commands use the session for, as the TPM sees it: TPMA_SESSION_DECRYPT, the first parameter that is
@@ -73,13 +70,16 @@ must_check enum err session_start(struct transient *session, TPM2_SE type, ESYS_
 must_check enum err session_use(const struct transient *session, TPMA_SESSION attributes, struct err_ctx *e);
 
 /*
- * In a policy session that was just started, asserts the PCRs of s as they are now, and that its PIN will be given if it
- * has one; tells the digest that this gives, which is all zero if there is neither. With an HMAC session, which may be
- * NULL, nobody on the way can change what is asserted and told.
+ * In a policy session that was just started, asserts the PCRs of s as they are now. Tells the digest that this and, if s
+ * has a PIN, policy_assert_pin() give: all zero if there is neither. With an HMAC session, which may be NULL, nobody on
+ * the way can change what is asserted and told.
  */
-must_check enum err policy_assert(const struct transient *session, const struct slot_tpm2 *s,
-				  const struct transient *hmac, uint8_t ret[static TPM2_DIGEST_SIZE],
-				  struct err_ctx *e);
+must_check enum err policy_assert_pcrs(const struct transient *session, const struct slot_tpm2 *s,
+				       const struct transient *hmac, uint8_t ret[static TPM2_DIGEST_SIZE],
+				       struct err_ctx *e);
+
+/* Then asserts that the object's authorisation value will be proven to be known. */
+must_check enum err policy_assert_pin(const struct transient *session, struct err_ctx *e);
 
 /* Whether all of the PCRs pcrs have a value in the bank that something was measured into. */
 must_check enum err bank_is_live(struct tpm2 *t, enum tpm2_bank bank, uint32_t pcrs, bool *ret, struct err_ctx *e);

@@ -25,9 +25,9 @@ static enum err check_request(struct tpm2 *t, const struct tpm2_seal *seal, stru
 static enum err read_policy(const struct transient *hmac, struct slot_tpm2 *s, struct err_ctx *e)
 {
 	TRANSIENT(policy, hmac->t);
-	enum err err = session_start(&policy, TPM2_SE_POLICY, ESYS_TR_NONE, e);
+	enum err err = session_start(&policy, TPM2_SE_POLICY, e);
 
-	return err ? err : policy_assert(&policy, s, hmac, s->policy, e);
+	return err ? err : policy_assert_pcrs(&policy, s, hmac, s->policy, e);
 }
 
 /* ESYS wants the key in a structure of its own, which therefore is a secret, too. */
@@ -75,7 +75,7 @@ static enum err create_object(const struct transient *hmac, const struct tpm2_se
 static enum err make_object(struct tpm2 *t, const struct tpm2_seal *seal, struct slot_tpm2 *s, struct err_ctx *e)
 {
 	TRANSIENT(hmac, t);
-	enum err err = session_start(&hmac, TPM2_SE_HMAC, ESYS_TR_NONE, e);
+	enum err err = session_start(&hmac, TPM2_SE_HMAC, e);
 
 	if (!err)
 		err = read_policy(&hmac, s, e);

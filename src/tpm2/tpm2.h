@@ -91,7 +91,7 @@ struct tpm2_try {
 };
 
 /*
- * The same with a PIN: nine commands, eight without PCRs. The object has dictionary attack protection, so the PIN is
+ * The same with a PIN: nine commands, seven without PCRs. The object has dictionary attack protection, so the PIN is
  * given at most once; before that it is looked whether the TPM would take it, and whether the PCRs are right, which
  * costs no try. A PIN that is not attended is not given when one more wrong one would lock the TPM for everybody.
  * Errors: also ERR_PIN_WRONG (says how many tries are left), ERR_TPM_LOCKOUT (says how long to wait),

@@ -68,13 +68,13 @@ static enum err explain_mismatch(struct tpm2 *t, const struct slot_tpm2 *s, stru
 }
 
 /* A policy session in which the PCRs are as they were when the object was sealed. */
-static enum err satisfy_policy(struct transient *session, const struct slot_tpm2 *s, ESYS_TR bind, struct err_ctx *e)
+static enum err satisfy_policy(struct transient *session, const struct slot_tpm2 *s, struct err_ctx *e)
 {
 	uint8_t digest[TPM2_DIGEST_SIZE];
-	enum err err = session_start(session, TPM2_SE_POLICY, bind, e);
+	enum err err = session_start(session, TPM2_SE_POLICY, e);
 
 	if (!err)
-		err = policy_assert(session, s, NULL, digest, e);
+		err = policy_assert_pcrs(session, s, NULL, digest, e);
 	if (err || memcmp(digest, s->policy, sizeof(digest)) == 0)
 		return err;
 	return explain_mismatch(session->t, s, e);
@@ -100,8 +100,10 @@ static bool is_wrong_auth(TSS2_RC rc)
 }
 
 /*
- * With a PIN the session is bound to the object: only a TPM that has the object and its authorisation value can answer
- * in it. A success ends the session in the TPM; its record in ESYS is left to be closed.
+ * With a PIN, the session that authorises has the object's authorisation value in its keys, beside the salt: who does
+ * not know both cannot answer in it, nor read the answer. Binding it to the object as well would say that a second time;
+ * tpm2-tss (3.2.1) then leaves the value out of the HMAC of a policy session, and the TPM refuses the right PIN.
+ * A success ends the session in the TPM; its record in ESYS is left to be closed.
  */
 static enum err unseal_once(const struct transient *object, const struct slot_tpm2 *s, TSS2_RC *ret_rc,
 			    struct secret **ret, struct err_ctx *e)
@@ -111,7 +113,9 @@ static enum err unseal_once(const struct transient *object, const struct slot_tp
 	TPM2B_SENSITIVE_DATA *data = NULL;
 
 	*ret_rc = TSS2_RC_SUCCESS;
-	enum err err = satisfy_policy(&session, s, s->has_pin ? object->handle : ESYS_TR_NONE, e);
+	enum err err = satisfy_policy(&session, s, e);
+	if (!err && s->has_pin)
+		err = policy_assert_pin(&session, e);
 	if (!err)
 		err = session_use(&session, TPMA_SESSION_ENCRYPT, e);
 	if (err)
@@ -197,7 +201,6 @@ enum err tpm2_unseal_pin(struct tpm2 *t, const struct tpm2_try *try, struct secr
 	return err ? err : object_unseal(&object, try->sealed, try->auth, ret, e);
 }
 
-/* Without the PIN's session: what it is bound to does not matter to the policy. */
 enum err tpm2_check(struct tpm2 *t, const struct slot_tpm2 *sealed, struct err_ctx *e)
 {
 	TRANSIENT(object, t);
@@ -208,5 +211,5 @@ enum err tpm2_check(struct tpm2 *t, const struct slot_tpm2 *sealed, struct err_c
 		err = object_load(&object, sealed, e);
 	if (!err && sealed->has_pin)
 		err = lockout_allows_try(t, true, e);
-	return err ? err : satisfy_policy(&session, sealed, ESYS_TR_NONE, e);
+	return err ? err : satisfy_policy(&session, sealed, e);
 }
