@@ -397,17 +397,9 @@ static void test_objects_of_others(void **state)
 	swtpm_tool(s, "echo %s | xxd -r -p > policy && head -c32 /dev/zero > zero && "
 		      "printf %%032d 1 > key && printf %%031d 1 > shorter", policy);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		char path[96];
-
 		swtpm_tool(s, "tpm2_create -C 0x81000001 %s -u pub -r priv && tpm2_flushcontext -t", cases[i].options);
-		snprintf(path, sizeof(path), "%s/pub", s->folder);
-		FILE *f = fopen(path, "r");
-		slot.public_size = fread(slot.public, 1, sizeof(slot.public), f);
-		fclose(f);
-		snprintf(path, sizeof(path), "%s/priv", s->folder);
-		f = fopen(path, "r");
-		slot.private_size = fread(slot.private, 1, sizeof(slot.private), f);
-		fclose(f);
+		slot.public_size = tool_file(s, "pub", slot.public, sizeof(slot.public));
+		slot.private_size = tool_file(s, "priv", slot.private, sizeof(slot.private));
 		wire_forget(s);
 		enum err err = unseal(s, &slot);
 		if (err != ERR_TPM_OBJECT)

@@ -129,6 +129,19 @@ static inline enum err find_srk(const struct swtpm *s)
 	return tpm2_srk_name(t, name, NULL);
 }
 
+/* Reads what a tool wrote. Returns its size. */
+static inline size_t tool_file(const struct swtpm *s, const char *name, uint8_t *out, size_t size)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", s->folder, name);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	size_t n = fread(out, 1, size, f);
+	fclose(f);
+	return n;
+}
+
 static inline bool log_has(const struct swtpm *s, const struct secret *secret)
 {
 	assert_in_range(s->log_size, 1000, LOG_SIZE);
