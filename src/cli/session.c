@@ -12,6 +12,7 @@ enum err session_begin(struct session *s, const struct invocation *inv, struct e
 	if (!err)
 		err = pins_load(&s->pins, e);
 	s->context.tcti = s->config.tcti;
+	s->context.stretch = s->config.stretch;
 	return err;
 }
 

@@ -15,6 +15,7 @@
 
 #include "crypto/primitives.h"
 
+DEFINE_CLEANUP(EVP_KDF *, EVP_KDF_free)
 DEFINE_CLEANUP(EVP_KDF_CTX *, EVP_KDF_CTX_free)
 DEFINE_CLEANUP(EVP_CIPHER_CTX *, EVP_CIPHER_CTX_free)
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
@@ -98,6 +99,37 @@ enum err hkdf_sha256(const struct secret *from, struct span salt, struct span in
 	kdf = EVP_KDF_CTX_new(algorithms.hkdf);
 	if (!kdf || EVP_KDF_derive(kdf, secret_bytes(key), KEY_SIZE, params) <= 0)
 		return openssl_failed(e, "deriving a key");
+	*ret = TAKE(key);
+	return ERR_OK;
+}
+
+/* Looked up each time: a slot that is stretched for costs far more than that. Its 128 * r * N bytes are wiped. */
+enum err scrypt(const struct secret *from, struct span salt, const struct stretch *cost, struct secret **ret,
+		struct err_ctx *e)
+{
+	_cleanup_(EVP_KDF_freep) EVP_KDF *algorithm = NULL;
+	_cleanup_(EVP_KDF_CTX_freep) EVP_KDF_CTX *kdf = NULL;
+	_cleanup_secret_ struct secret *key = NULL;
+	uint64_t n = UINT64_C(1) << cost->log_n, memory_max = UINT64_MAX;
+	uint32_t r = cost->r, p = cost->p;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, (void *)secret_data(from), secret_size(from)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt.data, salt.size),
+		OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &n),
+		OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_R, &r),
+		OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_P, &p),
+		OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &memory_max),
+		OSSL_PARAM_construct_end(),
+	};
+	enum err err = secret_new(KEY_SIZE, &key, e);
+
+	if (err)
+		return err;
+	crypto_ignore_configuration();
+	algorithm = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
+	kdf = algorithm ? EVP_KDF_CTX_new(algorithm) : NULL;
+	if (!kdf || EVP_KDF_derive(kdf, secret_bytes(key), KEY_SIZE, params) <= 0)
+		return openssl_failed(e, "stretching a passphrase or PIN");
 	*ret = TAKE(key);
 	return ERR_OK;
 }
