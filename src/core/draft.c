@@ -96,7 +96,7 @@ static enum err set_recovery_key(struct draft *d, const struct secret *key, stru
 }
 
 static enum err make_slot(const struct draft *d, struct protector_context *context, const struct draft_slot_request *r,
-			  struct draft_slot *s, struct err_ctx *e)
+			  const struct slot *replaces, struct draft_slot *s, struct err_ctx *e)
 {
 	const struct protector *p = protector_find(r->type);
 
@@ -110,7 +110,7 @@ static enum err make_slot(const struct draft *d, struct protector_context *conte
 	enum err err = uuid_new(&s->slot.uuid, e);
 	struct protect_request request = {
 		.keyring = s->slot.keyring, .slot = s->slot.uuid, .answer = r->answer, .pcrs = r->pcrs,
-		.tpm_handle = r->tpm_handle, .deadline = r->deadline,
+		.tpm_handle = r->tpm_handle, .replaces = replaces, .deadline = r->deadline,
 	};
 	if (!err)
 		err = p->protect(context, &request, &s->secret, &s->slot.protect, e);
@@ -128,7 +128,7 @@ enum err draft_add_slot(struct draft *d, struct protector_context *context, cons
 		return err_set(e, ERR_SLOT_EXISTS, "slot %s", r->name);
 	if (d->n_slots == SLOTS_MAX)
 		return err_set(e, ERR_TOO_LARGE, "a keyring has room for %d slots", SLOTS_MAX);
-	enum err err = make_slot(d, context, r, &made, e);
+	enum err err = make_slot(d, context, r, NULL, &made, e);
 	if (!err && str_equal(r->type, protector_recovery.type))
 		err = set_recovery_key(d, r->answer, e);
 	if (err) {
@@ -148,7 +148,7 @@ enum err draft_replace_slot(struct draft *d, struct protector_context *context, 
 
 	if (!old)
 		return err_set(e, ERR_NO_SLOT, "slot %s", r->name);
-	enum err err = make_slot(d, context, r, &made, e);
+	enum err err = make_slot(d, context, r, &old->slot, &made, e);
 	if (!err && str_equal(r->type, protector_recovery.type))
 		err = set_recovery_key(d, r->answer, e);
 	if (err) {

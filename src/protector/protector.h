@@ -38,6 +38,7 @@ struct protect_request {
 	const struct secret *answer; /* what it shall need: the new recovery key or passphrase; tpm2: a PIN, or NULL */
 	uint32_t pcrs;        /* tpm2: the PCRs to seal to; those whose banks are all dead are an error */
 	uint32_t tpm_handle;  /* tpm2: persistent handle to keep the object at as well, or 0 */
+	const struct slot *replaces; /* that it takes the place of, with what it left outside of the header; or NULL */
 	struct deadline deadline;
 };
 

@@ -34,37 +34,6 @@ static enum err evict_control(struct tpm2 *t, ESYS_TR object, uint32_t handle, s
 	return err_wrap(e, tpm2_result(t, "TPM2_EvictControl", rc, e), "handle 0x%x", handle);
 }
 
-enum err tpm2_persist(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e)
-{
-	TRANSIENT(object, t);
-	enum err err = check_handle(handle, e);
-
-	if (!err)
-		err = tpm2_begin(t, deadline_in(TPM2_TIMEOUT_MS), e);
-	if (!err)
-		err = object_load(&object, sealed, e);
-	return err ? err : evict_control(t, object.handle, handle, e);
-}
-
-enum err tpm2_check_handle(struct tpm2 *t, uint32_t handle, struct err_ctx *e)
-{
-	ESYS_TR object;
-	enum err err = check_handle(handle, e);
-
-	if (!err)
-		err = tpm2_begin(t, deadline_in(TPM2_TIMEOUT_MS), e);
-	if (err)
-		return err;
-	TSS2_RC rc = Esys_TR_FromTPMPublic(t->esys, handle, NO_SESSIONS, &object);
-	if (code_is(rc, TPM2_RC_HANDLE))
-		return ERR_OK;
-	err = tpm2_result(t, "TPM2_ReadPublic", rc, e);
-	if (err)
-		return err;
-	Esys_TR_Close(t->esys, &object);
-	return err_set(e, ERR_TPM_HANDLE_TAKEN, "handle 0x%x", handle);
-}
-
 /* A public area has a hash of what is sealed in it: no two objects have the same. */
 static bool is_the_sealed(const struct tpm2 *t, const struct slot_tpm2 *sealed)
 {
@@ -77,23 +46,70 @@ static bool is_the_sealed(const struct tpm2 *t, const struct slot_tpm2 *sealed)
 	       memcmp(area, sealed->public, size) == 0;
 }
 
-enum err tpm2_evict(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e)
+enum occupant { OCCUPANT_NONE, OCCUPANT_SEALED, OCCUPANT_OTHER };
+
+/* Begins an operation with what is at handle: nothing, the sealed object (NULL: none is), or another one. */
+static enum err begin_at(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, enum occupant *ret,
+			 ESYS_TR *ret_object, struct err_ctx *e)
 {
-	ESYS_TR object;
 	enum err err = check_handle(handle, e);
 
 	if (!err)
 		err = tpm2_begin(t, deadline_in(TPM2_TIMEOUT_MS), e);
 	if (err)
 		return err;
-	TSS2_RC rc = Esys_TR_FromTPMPublic(t->esys, handle, NO_SESSIONS, &object);
+	*ret_object = ESYS_TR_NONE;
+	*ret = OCCUPANT_NONE;
+	TSS2_RC rc = Esys_TR_FromTPMPublic(t->esys, handle, NO_SESSIONS, ret_object);
 	if (code_is(rc, TPM2_RC_HANDLE))
 		return ERR_OK;
 	err = tpm2_result(t, "TPM2_ReadPublic", rc, e);
+	if (!err)
+		*ret = sealed && is_the_sealed(t, sealed) ? OCCUPANT_SEALED : OCCUPANT_OTHER;
+	return err;
+}
+
+enum err tpm2_check_handle(struct tpm2 *t, uint32_t handle, struct err_ctx *e)
+{
+	enum occupant occupant;
+	ESYS_TR there;
+	enum err err = begin_at(t, NULL, handle, &occupant, &there, e);
+
+	if (err || occupant == OCCUPANT_NONE)
+		return err;
+	Esys_TR_Close(t->esys, &there);
+	return err_set(e, ERR_TPM_HANDLE_TAKEN, "handle 0x%x", handle);
+}
+
+enum err tpm2_persist(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e)
+{
+	TRANSIENT(object, t);
+	enum occupant occupant;
+	ESYS_TR there;
+	enum err err = begin_at(t, sealed, handle, &occupant, &there, e);
+
 	if (err)
 		return err;
-	if (is_the_sealed(t, sealed))
-		return evict_control(t, object, handle, e);
-	Esys_TR_Close(t->esys, &object);
+	if (occupant != OCCUPANT_NONE)
+		Esys_TR_Close(t->esys, &there);
+	if (occupant == OCCUPANT_SEALED)
+		return ERR_OK;
+	if (occupant == OCCUPANT_OTHER)
+		return err_set(e, ERR_TPM_HANDLE_TAKEN, "handle 0x%x", handle);
+	err = object_load(&object, sealed, e);
+	return err ? err : evict_control(t, object.handle, handle, e);
+}
+
+enum err tpm2_evict(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e)
+{
+	enum occupant occupant;
+	ESYS_TR there;
+	enum err err = begin_at(t, sealed, handle, &occupant, &there, e);
+
+	if (err || occupant == OCCUPANT_NONE)
+		return err;
+	if (occupant == OCCUPANT_SEALED)
+		return evict_control(t, there, handle, e);
+	Esys_TR_Close(t->esys, &there);
 	return err_set(e, ERR_TPM_HANDLE_TAKEN, "handle 0x%x has another object than the slot", handle);
 }
