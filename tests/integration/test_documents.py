@@ -305,9 +305,9 @@ def test_changed_header_is_told_and_opens_without_zseal(node, tank):
 def test_keyring_that_claims_another_fingerprint_is_told_without_zseal(node, tank):
     run(node, "zpool", "import", "-N", "tank")
     value = headers.get(node, "tank", "zseal:keyring")
+    other = headers.second.b64(bytes(32))
     headers.put(node, "tank", "zseal:keyring",
-                headers.changed(
-        value, lambda k: k["rings"][0]["ring"].update(fingerprint=headers.second.b64(bytes(32)))))
+                headers.changed(value, lambda k: k["rings"][0]["ring"].update(fingerprint=other)))
     said = follow(node, "1", *FROM_POOL, *TPM, *OPEN, *MAC)
     assert "WRONG FINGERPRINT" in said and "WRONG MAC" in said and tank.fingerprint in said
 
