@@ -6,6 +6,7 @@
 
 #include "core/config.h"
 #include "sys/file.h"
+#include "sys/path.h"
 #include "tpm2/tpm2.h"
 
 enum { CONFIG_SIZE_MAX = 64 << 10, TIMEOUT_MAX_S = 3600 };
@@ -61,6 +62,15 @@ static bool set_fingerprint(struct config *c, const char *value)
 	return set_text(c->trusted[c->n_trusted++], FINGERPRINT_TEXT_SIZE, value);
 }
 
+static bool set_mount_allowed(struct config *c, const char *value)
+{
+	char path[PATH_MAX];
+
+	if (c->n_mount_allowed == MOUNT_ALLOWED_MAX || !path_normalise(value, path))
+		return false;
+	return set_text(c->mount_allowed[c->n_mount_allowed++], MOUNT_ALLOWED_SIZE, path);
+}
+
 static const struct {
 	const char *section, *key;
 	bool (*set)(struct config *c, const char *value);
@@ -70,6 +80,7 @@ static const struct {
 	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
 	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
+	{ "mount", "allow", set_mount_allowed, "an absolute path without .., of at most 32" },
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
 

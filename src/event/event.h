@@ -24,6 +24,10 @@
 	X(SLOT_SEALED, "slot-sealed", "974dc267bc0d4b61a166a3491c38bf24", 5, "A slot was sealed",                      \
 	  "Slot @ZSEAL_SLOT@ now opens the keyring of @ZSEAL_DATASET@. It was opened once\n"                           \
 	  "as proof.")                                                                                                 \
+	X(SLOT_REMOVED, "slot-removed", "d97008e7504f4c4dafd9647bff415d16", 5, "A slot was removed",                                              \
+	  "Slot @ZSEAL_SLOT@ no longer opens the keyring of @ZSEAL_DATASET@. That does not\n"                          \
+	  "revoke it: whoever kept what it held, or reads it out of the pool's history, and\n"                         \
+	  "still has what it asks for, can open the pool.")                                                            \
 	X(KEYRING_OPENED, "keyring-opened", "b4c64d01a08b4159a1126dfc16ca6aa6", 6, "A keyring was opened",             \
 	  "Slot @ZSEAL_SLOT@ gave the key of the keyring of @ZSEAL_DATASET@.")                                         \
 	X(SLOT_FAILED, "slot-failed", "5cd80d8108ac42e28486ce34445268af", 4, "A slot did not open",                    \
@@ -38,6 +42,18 @@
 	  "@ZSEAL_ADVICE@")                                                                                            \
 	X(KEY_UNLOADED, "key-unloaded", "b1d69e23bb1546dfb136e76265eb62c6", 5, "An encryption root was locked",        \
 	  "The wrapping key of @ZSEAL_DATASET@ was unloaded from memory.")                                             \
+	X(LOCK_REFUSED, "lock-refused", "9bb600d43f784a328dcf5d9c35c60a10", 3, "Locking stopped half-way",             \
+	  "@ZSEAL_DATASET@ stayed mounted or unlocked: its key is in memory still. What to do\n"                       \
+	  "about it:\n"                                                                                                \
+	  "@ZSEAL_ADVICE@")                                                                                            \
+	X(MOUNTED, "mounted", "573430331b814a1c83cb3fffa13c3234", 6, "A file system was mounted",                      \
+	  "@ZSEAL_DATASET@ was mounted, after its encryption root was unlocked.")                                      \
+	X(MOUNT_REFUSED, "mount-refused", "0a94331cfece4dc9abdfa0a3c9e9182b", 3, "A file system was not mounted",      \
+	  "@ZSEAL_DATASET@ was not mounted by zseal: it is not encrypted, would hide what the\n"                        \
+	  "system lives on, or ZFS could not mount it. What to do about it:\n"                                         \
+	  "@ZSEAL_ADVICE@")                                                                                            \
+	X(UNMOUNTED, "unmounted", "ce5574872f334522b6888c315088f6e9", 5, "A file system was unmounted",                \
+	  "@ZSEAL_DATASET@ was unmounted, so that its encryption root can be locked.")                                 \
 	X(HEADER_SUSPECT, "header-suspect", "d0c6d965e13346eb9a0f8a5939827904", 2, "A header is not as it should be",  \
 	  "The header of @ZSEAL_DATASET@ was changed by somebody else, rolled back, or a\n"                            \
 	  "write of it was cut off. Compare it with the last copy (zseal header verify)\n"                             \
