@@ -74,6 +74,12 @@ enum err_class {
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
 	  "if it had one: zseal header restore DATASET; if not, it was never given to zseal")                          \
 	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
+	X(SLOT_EXISTS, "slot-exists", STATE, "there is already a slot of that name or kind",                           \
+	  "choose another name with --name, or make the slot anew: zseal slot reseal DATASET NAME")                    \
+	X(SLOT_LAST, "slot-last", REFUSED, "without this slot nothing that was tested would open the keyring",         \
+	  "add another slot, or test one: zseal slot test DATASET")                                                    \
+	X(UNFINISHED, "unfinished", STATE, "an earlier change was cut off",                                            \
+	  "it is finished or taken back by: zseal repair DATASET")                                                     \
 	X(NO_SLOT_OPENS, "no-slot-opens", REFUSED, "no slot opened the keyring",                                       \
 	  "each slot's reason is above; the recovery key opens it: zseal unlock --recovery DATASET")                   \
 	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
@@ -83,6 +89,12 @@ enum err_class {
 	X(RECOVERY_TYPO, "recovery-typo", REFUSED, "the recovery key is mistyped", "type that group again")            \
 	X(RECOVERY_WRONG, "recovery-wrong", REFUSED, "this recovery key belongs to something else",                    \
 	  "look for the sheet with this keyring's fingerprint")                                                        \
+	/* passphrase, PIN */                                                                                          \
+	X(PASSPHRASE_WRONG, "passphrase-wrong", REFUSED, "the passphrase is wrong", "type it again")                   \
+	X(PIN_WRONG, "pin-wrong", REFUSED, "the PIN is wrong",                                                         \
+	  "type it again, but not often: the TPM counts wrong ones and then locks itself for a while")                 \
+	X(STRETCH_COST, "stretch-cost", REFUSED, "the slot asks for more work or memory than zseal ever would",        \
+	  "it was changed to exhaust this machine; zseal header restore DATASET brings back the last copy")            \
 	/* TPM */                                                                                                      \
 	X(TPM_MISSING, "tpm-missing", UNAVAILABLE, "no TPM answers",                                                   \
 	  "look for /dev/tpmrm0, switch the TPM on in the firmware set-up, or set tcti in zseal.conf")                 \
@@ -104,7 +116,7 @@ enum err_class {
 	X(TPM_AUTH, "tpm-auth", REFUSED, "the TPM asks for an authorisation that zseal does not have",                 \
 	  "the owner hierarchy has a password: clear it, or have the storage root key made at 0x81000001 beforehand")  \
 	X(TPM_HANDLE_TAKEN, "tpm-handle-taken", STATE, "there is already an object at this TPM handle",                \
-	  "choose another handle, or look at it: tpm2_readpublic -c HANDLE")                                           \
+	  "choose another, or look at it (tpm2_readpublic -c) and remove it (tpm2_evictcontrol -C o -c)")               \
 	X(TPM_FAILED, "tpm-failed", UNAVAILABLE, "the TPM answered with an error",                                     \
 	  "look at the code above; tpm2_getcap properties-fixed shows whether the TPM works at all")                   \
 	/* ZFS */                                                                                                      \

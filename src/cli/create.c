@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* zseal create: a new encrypted pool whose key never touches a disk. */
-#include <ctype.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 
+#include "cli/new-slots.h"
 #include "cli/output.h"
-#include "cli/recovery.h"
-#include "cli/session.h"
 #include "core/create.h"
-#include "format/recovery-key.h"
 #include "sys/process.h"
-#include "sys/terminal.h"
 
-enum { SEAL_TIMEOUT_MS = 60000, CREATE_TIMEOUT_MS = 600000, ZPOOL_OPTIONS_MAX = 2 * INVOCATION_OPTIONS_MAX + 32 };
+enum { CREATE_TIMEOUT_MS = 600000, ZPOOL_OPTIONS_MAX = 2 * INVOCATION_OPTIONS_MAX + 32 };
 
 /* What guests need and ZFS does not do by itself; each gives way to the same property on the command line. */
 static const struct {
@@ -26,20 +20,17 @@ static const struct {
 struct work {
 	const struct invocation *inv;
 	struct session session;
-	struct secret *recovery_key;
 	size_t n_options;
 	const char *options[ZPOOL_OPTIONS_MAX];
 	char assigned[ARRAY_SIZE(defaults)][64];
-	char tpm_name[NAME_SIZE];
-	unsigned n_slots;
-	struct draft_slot_request slots[2];
+	struct new_slots slots;
 	struct creation creation;
 };
 
 static void work_clear(struct work *w)
 {
 	create_end(&w->creation);
-	secret_free(w->recovery_key);
+	new_slots_clear(&w->slots);
 	session_clear(&w->session);
 }
 DEFINE_CLEANUP(struct work *, work_clear)
@@ -107,166 +98,6 @@ static enum err collect_options(struct work *w, struct err_ctx *e)
 	return ERR_OK;
 }
 
-/* ---- the slots ---- */
-
-/* "tpm2-NODE": on a cluster each node has its own. Letters that a slot's name cannot have become '-'. */
-static void name_tpm_slot(char name[static NAME_SIZE])
-{
-	char host[NAME_SIZE] = "";
-
-	if (gethostname(host, sizeof(host) - 1) < 0 || !*host)
-		snprintf(host, sizeof(host), "local");
-	host[strcspn(host, ".")] = '\0';
-	for (char *p = host; *p; p++) {
-		*p = (char)tolower((unsigned char)*p);
-		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789_-", *p))
-			*p = '-';
-	}
-	snprintf(name, NAME_SIZE, "tpm2-%.*s", NAME_SIZE - 6, host);
-}
-
-static enum err parse_pcrs(const char *text, uint32_t *ret, struct err_ctx *e)
-{
-	uint32_t pcrs = 0;
-
-	if (str_equal(text, "none")) {
-		*ret = 0;
-		return ERR_OK;
-	}
-	for (const char *p = text;; p++) {
-		char *end;
-		unsigned long n = strtoul(p, &end, 10);
-
-		if (end == p || !isdigit((unsigned char)*p) || n >= TPM2_PCRS || !strchr("+,", *end))
-			return err_set(e, ERR_USAGE, "--pcrs takes numbers from 0 to 23 such as 0+7, or none, not '%.32s'",
-				       text);
-		pcrs |= 1u << n;
-		p = end;
-		if (!*p)
-			break;
-	}
-	*ret = pcrs;
-	return ERR_OK;
-}
-
-/* PCR 7 where its bank is live, else none, said loudly: many machines have a TPM and no measured boot. */
-static enum err choose_pcrs(struct work *w, uint32_t *ret, struct err_ctx *e)
-{
-	const char *given = invocation_value(w->inv, "pcrs");
-	struct tpm2 *tpm;
-	enum tpm2_bank bank;
-
-	if (given)
-		return parse_pcrs(given, ret, e);
-	enum err err = protector_tpm(&w->session.context, &tpm, e);
-	if (!err)
-		err = tpm2_live_bank(tpm, 1u << 7, &bank, e);
-	if (err)
-		return err;
-	if (bank == TPM2_BANK_NONE)
-		fprintf(stderr, "zseal: WARNING: this machine measures nothing into PCR 7: the TPM slot will open "
-				"whatever boots on it\n");
-	*ret = bank == TPM2_BANK_NONE ? 0 : 1u << 7;
-	return ERR_OK;
-}
-
-static enum err add_tpm_slot(struct work *w, struct err_ctx *e)
-{
-	const char *name = invocation_value(w->inv, "slot-name");
-	struct draft_slot_request *s = &w->slots[w->n_slots];
-	long handle = 0;
-
-	*s = (struct draft_slot_request){ .type = protector_tpm2.type, .deadline = deadline_in(SEAL_TIMEOUT_MS) };
-	if (name && !name_is_valid(name))
-		return err_set(e, ERR_USAGE, "--slot-name takes 1 to 63 of a-z 0-9 _ -, not '%.64s'", name);
-	name_tpm_slot(w->tpm_name);
-	s->name = name ? name : w->tpm_name;
-	enum err err = invocation_number(w->inv, "handle", UINT32_MAX, 0, &handle, e);
-	if (!err && !handle && invocation_has(w->inv, "handle"))
-		err = err_set(e, ERR_USAGE, "--handle 0 is no persistent handle; those begin with 0x81");
-	if (!err)
-		err = choose_pcrs(w, &s->pcrs, e);
-	s->tpm_handle = w->inv->dry_run ? 0 : (uint32_t)handle;
-	w->n_slots++;
-	return err;
-}
-
-/* An option that would be ignored was meant for something. */
-static enum err check_not_without(const struct invocation *inv, struct err_ctx *e)
-{
-	static const struct {
-		const char *without, *option;
-	} pairs[] = {
-		{ "no-tpm", "pcrs" }, { "no-tpm", "handle" }, { "no-tpm", "slot-name" },
-		{ "no-recovery", "recovery-to-fd" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
-		if (invocation_has(inv, pairs[i].without) && invocation_has(inv, pairs[i].option))
-			return err_set(e, ERR_USAGE, "--%s and --%s: one of them", pairs[i].without, pairs[i].option);
-	return ERR_OK;
-}
-
-static enum err choose_slots(struct work *w, struct err_ctx *e)
-{
-	bool tpm = !invocation_has(w->inv, "no-tpm"), recovery = !invocation_has(w->inv, "no-recovery");
-	enum err err = ERR_OK;
-
-	if (!tpm && !recovery)
-		return err_set(e, ERR_USAGE, "without a TPM slot and a recovery key nothing would open the pool");
-	err = check_not_without(w->inv, e);
-	if (err)
-		return err;
-	if (tpm)
-		err = add_tpm_slot(w, e);
-	if (err || !recovery)
-		return err;
-	if (str_equal(w->slots[0].name, "recovery"))
-		return err_set(e, ERR_USAGE, "--slot-name recovery is the recovery key's slot");
-	w->slots[w->n_slots++] = (struct draft_slot_request){ .name = "recovery", .type = protector_recovery.type };
-	err = secret_new_random(RECOVERY_KEY_SIZE, &w->recovery_key, e);
-	w->session.context.recovery_key = w->recovery_key;
-	return err;
-}
-
-/* ---- the recovery key ---- */
-
-/* A descriptor that cannot take the key is noticed now, not when the slots are made. */
-static enum err check_descriptor(const struct invocation *inv, struct err_ctx *e)
-{
-	long fd = -1;
-	enum err err = invocation_number(inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
-	int mode = err ? -1 : fcntl((int)fd, F_GETFL);
-
-	if (!err && (mode < 0 || (mode & O_ACCMODE) == O_RDONLY))
-		err = err_set(e, ERR_USAGE, "--recovery-to-fd %ld: that descriptor is not open for writing", fd);
-	return err;
-}
-
-/* Whether there is a way to hand the recovery key over, before anything is made. */
-static enum err check_recovery_way(const struct invocation *inv, struct err_ctx *e)
-{
-	if (invocation_has(inv, "no-recovery") || inv->dry_run)
-		return ERR_OK;
-	if (invocation_has(inv, "recovery-to-fd"))
-		return check_descriptor(inv, e);
-	if (terminal_available())
-		return ERR_OK;
-	return err_set(e, ERR_NO_INPUT, "the recovery key is shown once, on a terminal: there is none here; "
-					"--recovery-to-fd N takes it, --no-recovery goes without");
-}
-
-static enum err hand_over_key(struct work *w, struct err_ctx *e)
-{
-	long fd = -1;
-
-	if (!w->recovery_key)
-		return ERR_OK;
-	output_progress(NULL);
-	enum err err = invocation_number(w->inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
-	return err ? err : recovery_hand_over(w->recovery_key, (int)fd, &w->creation.recovery_confirmed, e);
-}
-
 /* ---- the verb ---- */
 
 static enum err prepare(struct work *w, struct err_ctx *e)
@@ -278,8 +109,8 @@ static enum err prepare(struct work *w, struct err_ctx *e)
 		},
 		.open = session_open_request(&w->session, w->inv),
 		.deadline = deadline_in(CREATE_TIMEOUT_MS),
-		.n_slots = w->n_slots,
-		.slots = w->slots,
+		.n_slots = w->slots.n,
+		.slots = w->slots.slots,
 	};
 
 	output_progress("sealing and proving the slots");
@@ -303,7 +134,7 @@ static enum err print_result(const struct work *w, struct err_ctx *e)
 	for (unsigned i = 0; i < c->draft.n_slots; i++)
 		printf("%s %s", i ? " or" : "", c->draft.slots[i].slot.name);
 	printf("\nkeyring %s\nfingerprint %s\n", uuid, fingerprint);
-	if (!w->recovery_key)
+	if (!w->slots.recovery_key)
 		printf("there is NO recovery key: if the TPM is lost, so is the pool\n");
 	json_decref(slots);
 	return ERR_OK;
@@ -320,7 +151,7 @@ static enum err check_arguments(const struct invocation *inv, struct err_ctx *e)
 		if (*inv->arguments[i] == '-')
 			return err_set(e, ERR_USAGE, "'%.64s' comes too late: options stand before POOL",
 				       inv->arguments[i]);
-	return check_recovery_way(inv, e);
+	return ERR_OK;
 }
 
 static enum err get_ready(struct work *w, struct err_ctx *e)
@@ -334,7 +165,7 @@ static enum err get_ready(struct work *w, struct err_ctx *e)
 	if (!err)
 		err = collect_options(w, e);
 	if (!err)
-		err = choose_slots(w, e);
+		err = new_slots_choose_first(&w->slots, w->inv, &w->session, e);
 	if (!err)
 		err = prepare(w, e);
 	return err;
@@ -342,7 +173,9 @@ static enum err get_ready(struct work *w, struct err_ctx *e)
 
 static enum err make(struct work *w, struct err_ctx *e)
 {
-	enum err err = w->inv->dry_run ? ERR_OK : hand_over_key(w, e);
+	enum err err = w->inv->dry_run ? ERR_OK : new_slots_hand_over(&w->slots, w->inv, w->inv->arguments[0],
+								       &w->creation.draft,
+								       &w->creation.recovery_confirmed, e);
 
 	if (err)
 		return err;
@@ -372,12 +205,7 @@ static enum err run(const struct invocation *inv, struct err_ctx *e)
 }
 
 static const struct option_spec options[] = {
-	{ "no-tpm", 0, NULL, "no slot for this machine's TPM", false },
-	{ "no-recovery", 0, NULL, "no recovery key: if the TPM is lost, so is the pool", false },
-	{ "pcrs", 0, "LIST", "seal to these PCRs, such as 0+7, or none (PCR 7 if it is measured)", false },
-	{ "handle", 0, "HANDLE", "keep the sealed object at this persistent TPM handle as well", false },
-	{ "slot-name", 0, "NAME", "name of the TPM slot (tpm2-HOSTNAME)", false },
-	{ "recovery-to-fd", 0, "N", "write the recovery key to file descriptor N instead of the terminal", false },
+	OPTIONS_FIRST_SLOTS,
 	{ NULL, 'f', NULL, "zpool create: use disks that seem to be in use", true },
 	{ NULL, 'd', NULL, "zpool create: enable no features", true },
 	{ NULL, 'o', "PROPERTY=VALUE", "zpool create: a property of the pool (ashift=12)", true },

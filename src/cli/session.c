@@ -46,7 +46,7 @@ enum err session_ask_recovery(struct session *s, const struct invocation *inv, s
 		err = err_set(e, ERR_USAGE, "--recovery-fd %ld: that descriptor is not open", fd);
 	if (!err)
 		err = recovery_ask((int)fd, &s->recovery_key, e);
-	s->context.recovery_key = s->recovery_key;
+	s->context.answers[ANSWER_RECOVERY_KEY] = s->recovery_key;
 	return err;
 }
 

@@ -46,7 +46,7 @@ static const char *slot_state(const struct slot_health *h)
 	};
 	const char *state = states[err_info(h->error.code)->class];
 
-	return h->attended ? "typed by a person" : state ? state : "FAILED";
+	return h->needs == ANSWER_NONE || h->error.code ? state ? state : "FAILED" : "typed by a person";
 }
 
 static void print_slot(const struct slot_health *h)
@@ -68,7 +68,8 @@ static json_t *slot_json(const struct slot_health *h)
 {
 	json_t *j = json_pack("{s:s, s:s, s:s, s:I}", "name", h->slot->name, "type",
 			      h->slot->state ? "unknown" : h->slot->slot.type, "state",
-			      h->attended ? "attended" : err_class_name(err_info(h->error.code)->class), "tested",
+			      h->needs == ANSWER_NONE || h->error.code ? err_class_name(err_info(h->error.code)->class)
+								       : "attended", "tested",
 			      (json_int_t)h->tested);
 	char uuid[UUID_TEXT_SIZE];
 

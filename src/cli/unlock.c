@@ -89,7 +89,7 @@ static enum err remember_opened(struct work *w, bool trusted, struct err_ctx *e)
 {
 	enum err err = ERR_OK;
 
-	if (!trusted && !w->session.recovery_key)
+	if (!trusted && !w->session.context.answers[ANSWER_RECOVERY_KEY])
 		return ERR_OK;
 	for (size_t i = 0; !err && i < w->result.n_keyrings; i++) {
 		const struct keyring_result *kr = &w->result.keyrings[i];

@@ -84,6 +84,8 @@ static const struct {
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
 
+static const struct config config_default = { .tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000 };
+
 struct reading {
 	const char *path;
 	struct config *config;
@@ -109,16 +111,28 @@ static int take_line(void *arg, const char *section, const char *name, const cha
 	return 0;
 }
 
+enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e)
+{
+	struct config c = config_default;
+	struct reading r = { .path = path, .config = &c, .e = e };
+	int line = ini_parse_string(text, take_line, &r);
+
+	if (r.err)
+		return err_wrap(e, r.err, "line %d", line);
+	if (line)
+		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", path, line);
+	*ret = c;
+	return ERR_OK;
+}
+
 enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 {
-	struct config c = { .tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000 };
-	struct reading r = { .path = path ? path : CONFIG_PATH, .config = &c, .e = e };
 	_cleanup_free_ char *text = NULL;
 	struct err_ctx missing = { 0 };
-	enum err err = file_read_trusted(r.path, CONFIG_SIZE_MAX, &text, &missing);
+	enum err err = file_read_trusted(path ? path : CONFIG_PATH, CONFIG_SIZE_MAX, &text, &missing);
 
 	if (err && !path && missing.sys_errno == ENOENT) {
-		*ret = c;
+		*ret = config_default;
 		return ERR_OK;
 	}
 	if (err && missing.sys_errno == ENOENT)
@@ -128,11 +142,5 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 			*e = missing;
 		return err;
 	}
-	int line = ini_parse_string(text, take_line, &r);
-	if (r.err)
-		return err_wrap(e, r.err, "line %d", line);
-	if (line)
-		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", r.path, line);
-	*ret = c;
-	return ERR_OK;
+	return config_parse(text, path ? path : CONFIG_PATH, ret, e);
 }

@@ -31,3 +31,6 @@ struct config {
  * Errors: ERR_CONFIG (file and line), ERR_CONFIG_UNSAFE, ERR_IO.
  */
 must_check enum err config_load(const char *path, struct config *ret, struct err_ctx *e);
+
+/* The same of a text; path is for messages. Pure. Errors: ERR_CONFIG, ERR_NO_MEMORY. */
+must_check enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "format/header.h"
+#include "sys/deadline.h"
 
 #define HEADER_PATH "/var/lib/zseal/header"
 
@@ -21,6 +22,12 @@ struct header_copy_saved {
 must_check enum err header_copy_save(const struct header_copy *copy, struct header_copy_saved *ret, struct err_ctx *e);
 /* Removes it again, for a pool that was not made in the end. */
 must_check enum err header_copy_discard(const struct header_copy *copy, struct err_ctx *e);
+/*
+ * Keeps other zseals on this machine from writing a header of that keyring, until the caller closes *ret_fd.
+ * Errors: ERR_LOCKED, ERR_INTERRUPTED, ERR_IO.
+ */
+must_check enum err header_copy_lock(const struct uuid *keyring, struct deadline deadline, int *ret_fd,
+				     struct err_ctx *e);
 /* Reads a copy. Errors: ERR_NO_COPY, ERR_FORMAT, ERR_IO. */
 must_check enum err header_copy_load(const char *path, struct header_copy *ret, struct err_ctx *e);
 /* What a copy is looked for. */

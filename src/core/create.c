@@ -84,7 +84,7 @@ enum err create_prepare(struct creation *c, const struct create_request *r, stru
 	if (!err)
 		err = rehearse(c, e);
 	if (!err)
-		err = draft_begin(&c->draft, r->open.context->recovery_key, e);
+		err = draft_begin(&c->draft, e);
 	if (!err)
 		err = add_slots(c, e);
 	if (!err)
@@ -94,7 +94,7 @@ enum err create_prepare(struct creation *c, const struct create_request *r, stru
 	if (!err)
 		err = secret_new_random(KEY_SIZE, &c->key, e);
 	if (!err)
-		err = draft_record(&c->draft, c->key, &c->record, e);
+		err = draft_record(&c->draft, c->key, NULL, &c->record, e);
 	if (!err)
 		list_properties(c);
 	return err;
@@ -219,13 +219,12 @@ static enum err note_slots(const struct creation *c, struct err_ctx *e)
 
 	for (unsigned i = 0; !err && i < c->draft.n_slots; i++) {
 		const struct slot *s = &c->draft.slots[i].slot;
-		const struct protector *p = protector_find(s->type);
 
 		event_emit(&(struct event){
 			.id = EVENT_SLOT_SEALED, .dataset = c->request.pool.pool, .slot = s->name, .slot_type = s->type,
 			.keyring = &s->keyring, .generation = c->draft.ring.generation,
 		});
-		if (p && (!p->attended || c->recovery_confirmed))
+		if (protector_needs(s) != ANSWER_RECOVERY_KEY || c->recovery_confirmed)
 			err = tested_now(&s->uuid, e);
 	}
 	return err;
@@ -268,6 +267,8 @@ static enum err write_all(struct creation *c, struct err_ctx *e)
 {
 	enum err err = remember(c, e);
 
+	if (!err)
+		err = draft_settle(&c->draft, c->request.open.context, e);
 	if (!err)
 		err = make_pool(c, e);
 	if (err)

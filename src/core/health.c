@@ -15,7 +15,7 @@ void slot_health_get(const struct keyring *k, const struct stored_slot *s, const
 		err_set(&ret->error, ERR_FORMAT_NEWER, "slot %s is of type %s", s->name, s->slot.type);
 		return;
 	}
-	ret->attended = p->attended;
+	ret->needs = protector_needs(&s->slot);
 	ret->has_sealed = str_equal(s->slot.type, protector_tpm2.type) &&
 			  slot_tpm2_parse(s->slot.protect, &ret->sealed, NULL) == ERR_OK;
 	if (p->check(r->context, &s->slot, &ret->error) == ERR_OK)
@@ -29,7 +29,7 @@ static enum worth slot_worth(const struct slot_health *h)
 {
 	enum err_class class = err_info(h->error.code)->class;
 
-	if (h->attended || !h->has_sealed || class == CLASS_NOT_MINE || class == CLASS_CORRUPT)
+	if (h->needs != ANSWER_NONE || !h->has_sealed || class == CLASS_NOT_MINE || class == CLASS_CORRUPT)
 		return WORTH_CLOSED;
 	return h->sealed.pcrs ? WORTH_UNCHANGED : WORTH_OPEN;
 }

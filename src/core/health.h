@@ -10,7 +10,7 @@
 struct slot_health {
 	const struct stored_slot *slot;
 	struct err_ctx error;  /* code ERR_OK: it would open here and now */
-	bool attended;         /* a person's key: cannot be judged without it */
+	enum answer needs;     /* what a person has to give: a recovery key or passphrase cannot be judged without it */
 	uint64_t tested;       /* seconds since 1970, 0 if never on this machine */
 	bool has_sealed;       /* sealed is filled: a tpm2 slot */
 	struct slot_tpm2 sealed;

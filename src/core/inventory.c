@@ -101,6 +101,8 @@ static enum err read_keyring(const char *dataset, struct zfs_properties *all, st
 	if (!err)
 		err = keyring_new(dataset, own->value, ret, e);
 	if (!err)
+		(*ret)->received = str_equal(own->source, "received");
+	if (!err)
 		err = add_slots(*ret, all, own->source, e);
 	return err;
 }

@@ -21,6 +21,7 @@ struct keyring {
 	const char *pool;
 	uint64_t pool_guid;
 	bool readonly;
+	bool received;       /* its properties came with a stream: local ones would mask them */
 	const char *value;   /* of zseal:keyring */
 	enum err state;      /* ERR_OK: property is filled */
 	struct err_ctx error;

@@ -40,7 +40,7 @@ static struct sequence sequence_of(const struct keyring *k, const struct open_re
 	const struct config *c = r->config;
 	struct sequence seq = { 0 };
 
-	if (c->n_order > 0 && !r->only && !r->context->recovery_key) {
+	if (c->n_order > 0 && !r->only && !protector_was_answered(r->context)) {
 		append_named(&seq, k, c->order, c->n_order);
 		return seq;
 	}
@@ -50,12 +50,14 @@ static struct sequence sequence_of(const struct keyring *k, const struct open_re
 	return seq;
 }
 
-/* A recovery key that was typed is meant to be used, and nothing else; without one its slots are not tried. */
+/* What a person gave is meant to be used, and nothing else; slots that nothing was given for are not tried. */
 static bool is_asked_for(const struct stored_slot *s, const struct protector_context *context)
 {
-	const struct protector *p = s->state ? NULL : protector_find(s->slot.type);
+	enum answer needed = s->state ? ANSWER_NONE : protector_needs(&s->slot);
 
-	return (p && p->attended) == (context->recovery_key != NULL);
+	if (!protector_was_answered(context))
+		return needed == ANSWER_NONE;
+	return needed != ANSWER_NONE && context->answers[needed];
 }
 
 /* ---- one slot ---- */
@@ -120,6 +122,19 @@ enum err opening_tell_cleared(const struct keyring *k, const struct pins *pins, 
 	return e->code;
 }
 
+/* What a person gave, and what was derived from it unwraps nothing: that it is wrong is likelier than a damaged slot. */
+static enum err tell_wrong_answer(const struct slot *slot, enum err err, struct err_ctx *e)
+{
+	switch (protector_needs(slot)) {
+	case ANSWER_RECOVERY_KEY:
+		return err_set(e, ERR_RECOVERY_WRONG, "it does not open the keyring's key");
+	case ANSWER_PASSPHRASE:
+		return err_set(e, ERR_PASSPHRASE_WRONG, "it does not open the keyring's key");
+	default: /* a TPM has checked the PIN */
+		return err;
+	}
+}
+
 static enum err try_slot(const struct keyring *k, const struct open_request *r, const struct stored_slot *s,
 			 struct opening *o, struct err_ctx *e)
 {
@@ -136,10 +151,7 @@ static enum err try_slot(const struct keyring *k, const struct open_request *r, 
 	if (err)
 		return opening_tell_cleared(k, r->pins, &s->slot, e);
 	err = unwrap_all(k, &s->slot, slot_secret, o, e);
-	/* the only way in which a well-typed recovery key fails is that it is another one's */
-	if (err && p->attended)
-		return err_set(e, ERR_RECOVERY_WRONG, "it does not open the keyring's key");
-	return err;
+	return err ? tell_wrong_answer(&s->slot, err, e) : ERR_OK;
 }
 
 /* ---- the keyring ---- */
@@ -184,8 +196,8 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 		}
 	}
 	if (o->n_attempts == 0)
-		return err_set(e, ERR_NO_SLOT_OPENS, r->context->recovery_key
-			       ? "of its %zu slots none is for a recovery key"
+		return err_set(e, ERR_NO_SLOT_OPENS, protector_was_answered(r->context)
+			       ? "of its %zu slots none asks for what was given"
 			       : "of its %zu slots none opens without a person", k->n_slots);
 	if (o->n_attempts == 1) {
 		*e = o->attempts[0].error;
@@ -230,7 +242,7 @@ static enum err check_pin(const struct keyring *k, const struct open_request *r,
 		event_emit(&(struct event){ .id = EVENT_HEADER_SUSPECT, .dataset = k->dataset, .error = e });
 		return ERR_OK;
 	}
-	if (err == ERR_PIN_MISSING && (vouched_for(ring, r->trust) || r->context->recovery_key))
+	if (err == ERR_PIN_MISSING && (vouched_for(ring, r->trust) || r->context->answers[ANSWER_RECOVERY_KEY]))
 		return ERR_OK;
 	if (err == ERR_PIN_MISSING && r->trust)
 		err_wrap(e, err, "another fingerprint was vouched for");

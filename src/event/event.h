@@ -24,6 +24,10 @@
 	X(SLOT_SEALED, "slot-sealed", "974dc267bc0d4b61a166a3491c38bf24", 5, "A slot was sealed",                      \
 	  "Slot @ZSEAL_SLOT@ now opens the keyring of @ZSEAL_DATASET@. It was opened once\n"                           \
 	  "as proof.")                                                                                                 \
+	X(SLOT_REMOVED, "slot-removed", "d97008e7504f4c4dafd9647bff415d16", 5, "A slot was removed",                                              \
+	  "Slot @ZSEAL_SLOT@ no longer opens the keyring of @ZSEAL_DATASET@. That does not\n"                          \
+	  "revoke it: whoever kept what it held, or reads it out of the pool's history, and\n"                         \
+	  "still has what it asks for, can open the pool.")                                                            \
 	X(KEYRING_OPENED, "keyring-opened", "b4c64d01a08b4159a1126dfc16ca6aa6", 6, "A keyring was opened",             \
 	  "Slot @ZSEAL_SLOT@ gave the key of the keyring of @ZSEAL_DATASET@.")                                         \
 	X(SLOT_FAILED, "slot-failed", "5cd80d8108ac42e28486ce34445268af", 4, "A slot did not open",                    \

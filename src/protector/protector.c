@@ -11,6 +11,21 @@ const struct protector *protector_find(const char *type)
 	return NULL;
 }
 
+enum answer protector_needs(const struct slot *slot)
+{
+	const struct protector *p = protector_find(slot->type);
+
+	return p && p->needs ? p->needs(slot) : ANSWER_NONE;
+}
+
+bool protector_was_answered(const struct protector_context *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(c->answers); i++)
+		if (c->answers[i])
+			return true;
+	return false;
+}
+
 enum err protector_tpm(struct protector_context *c, struct tpm2 **ret, struct err_ctx *e)
 {
 	if (c->tpm_failed) {

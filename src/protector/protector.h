@@ -12,13 +12,17 @@
 #include "sys/deadline.h"
 #include "tpm2/tpm2.h"
 
+/* What a person gives. A slot needs at most one of them; those that need none are tried unattended. */
+enum answer { ANSWER_NONE, ANSWER_RECOVERY_KEY, ANSWER_PASSPHRASE, ANSWER_PIN, ANSWER_MAX };
+
 /*
  * What the slots of one command share. The caller owns it, sets the first part, and clears it at the end; what is
  * expensive (the TPM's connection) is opened on first need and kept.
  */
 struct protector_context {
-	const char *tcti;                  /* of zseal.conf */
-	const struct secret *recovery_key; /* what a person typed, or NULL: recovery slots are then skipped */
+	const char *tcti; /* of zseal.conf */
+	/* What a person gave, by kind; NULL: slots that need it are skipped. If there is any, all others are skipped. */
+	const struct secret *answers[ANSWER_MAX];
 	struct tpm2 *tpm;
 	bool tpm_failed; /* opening it failed once: every later slot fails the same way, at no cost */
 	struct err_ctx tpm_error;
@@ -31,16 +35,22 @@ DEFINE_CLEANUP(struct protector_context *, protector_context_clear)
 struct protect_request {
 	struct uuid keyring;
 	struct uuid slot;
+	const struct secret *answer; /* what it shall need: the new recovery key or passphrase; tpm2: a PIN, or NULL */
 	uint32_t pcrs;        /* tpm2: the PCRs to seal to; those whose banks are all dead are an error */
 	uint32_t tpm_handle;  /* tpm2: persistent handle to keep the object at as well, or 0 */
+	const struct slot *replaces; /* that it takes the place of, with what it left outside of the header; or NULL */
 	struct deadline deadline;
 };
 
 struct protector {
 	const char *type;
-	bool attended; /* somebody has to type something: never tried at boot */
 
-	/* Makes a slot secret and protects it, proven to open. *ret_protect is JSON for struct slot. */
+	/* What a person has to give for this slot. NULL: never anything. */
+	enum answer (*needs)(const struct slot *slot);
+	/*
+	 * Makes a slot secret and protects it, proven to open. *ret_protect is JSON for struct slot. Leaves nothing
+	 * outside of the header.
+	 */
 	enum err (*protect)(struct protector_context *c, const struct protect_request *r, struct secret **ret_secret,
 			    char **ret_protect, struct err_ctx *e);
 	/* The slot secret again. */
@@ -48,12 +58,22 @@ struct protector {
 			 struct secret **ret_secret, struct err_ctx *e);
 	/* Whether it would open here and now, without opening it. */
 	enum err (*check)(struct protector_context *c, const struct slot *slot, struct err_ctx *e);
-	/* Undoes what protect() left outside of the header (a persistent handle). NULL if there is nothing. */
+	/*
+	 * Puts what the slot wants outside of the header (a persistent handle) there, when a copy of the header is safe;
+	 * and takes it away again, which is success if it is not there. NULL if there is never anything.
+	 */
+	enum err (*settle)(struct protector_context *c, const struct slot *slot, struct err_ctx *e);
 	enum err (*withdraw)(struct protector_context *c, const struct slot *slot, struct err_ctx *e);
 };
 
 /* The protector of a type, or NULL. */
 const struct protector *protector_find(const char *type);
+
+/* What a person has to give for a slot of any type; ANSWER_NONE also for an unknown one. */
+enum answer protector_needs(const struct slot *slot);
+
+/* True if a person gave anything for this command. */
+bool protector_was_answered(const struct protector_context *c);
 
 /* The context's TPM, opened on first need; it stays the context's. Errors as tpm2_open(). */
 must_check enum err protector_tpm(struct protector_context *c, struct tpm2 **ret, struct err_ctx *e);

@@ -76,13 +76,15 @@ must_check enum err tpm2_unseal(struct tpm2 *t, const struct slot_tpm2 *sealed, 
 /* Looks without unsealing: ERR_OK if it would open here and now, else as tpm2_unseal(). For `status`. */
 must_check enum err tpm2_check(struct tpm2 *t, const struct slot_tpm2 *sealed, struct err_ctx *e);
 
+/* Whether a persistent handle (0x81000100 to 0x817fffff) is free. Errors: ERR_TPM_HANDLE_TAKEN, ERR_USAGE, ERR_TPM_*. */
+must_check enum err tpm2_check_handle(struct tpm2 *t, uint32_t handle, struct err_ctx *e);
+
 /*
- * Keeps the sealed object at a persistent handle (0x81000100 to 0x817fffff) as well, so that stock tools open it; and
- * removes it, which is success if there is nothing. Errors: ERR_TPM_HANDLE_TAKEN if there is something already, or
- * something that zseal did not seal; ERR_TPM_AUTH, ERR_USAGE for a handle out of range, ERR_TPM_*.
+ * Keeps the sealed object at a persistent handle as well, so that stock tools open it; and removes it. Success if it is
+ * there, or gone, already. Errors: ERR_TPM_HANDLE_TAKEN if another object is there; ERR_TPM_AUTH, ERR_USAGE, ERR_TPM_*.
  */
 must_check enum err tpm2_persist(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e);
-must_check enum err tpm2_evict(struct tpm2 *t, uint32_t handle, struct err_ctx *e);
+must_check enum err tpm2_evict(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e);
 
 /* Number of commands sent on this connection, for tests and bench. */
 unsigned tpm2_command_count(const struct tpm2 *t);

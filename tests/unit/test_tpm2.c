@@ -1265,7 +1265,7 @@ static void test_stock_tools_open_a_persistent_object(void **state)
 		tools_unseal(s, cases[i].auth, secret);
 		swtpm_tool(s, "tpm2_flushcontext policy");
 		assert_int_equal(unseal(s, &slot), ERR_OK);
-		expect(tpm2_evict(t, 0x81010001, &e), ERR_OK, &e);
+		expect(tpm2_evict(t, &slot, 0x81010001, &e), ERR_OK, &e);
 		assert_string_equal(swtpm_tool(s, "tpm2_getcap handles-persistent"), "- 0x81000001\n");
 	}
 }
@@ -1281,15 +1281,16 @@ static void test_handles(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(out_of_range); i++) {
 		expect(tpm2_persist(t, &slot, out_of_range[i], &e), ERR_USAGE, &e);
-		expect(tpm2_evict(t, out_of_range[i], &e), ERR_USAGE, &e);
+		expect(tpm2_evict(t, &slot, out_of_range[i], &e), ERR_USAGE, &e);
 	}
 	assert_int_equal(wire_count(s, 0), 0);
-	expect(tpm2_evict(t, 0x81000100, &e), ERR_OK, &e); /* nothing there */
+	expect(tpm2_evict(t, &slot, 0x81000100, &e), ERR_OK, &e); /* nothing there */
 	expect(tpm2_persist(t, &slot, 0x81000100, &e), ERR_OK, &e);
-	expect(tpm2_persist(t, &slot, 0x81000100, &e), ERR_TPM_HANDLE_TAKEN, &e);
+	expect(tpm2_persist(t, &slot, 0x81000100, &e), ERR_OK, &e); /* the same is there already */
+	expect(tpm2_check_handle(t, 0x81000100, &e), ERR_TPM_HANDLE_TAKEN, &e);
 	expect(tpm2_persist(t, &slot, 0x817fffff, &e), ERR_OK, &e);
-	expect(tpm2_evict(t, 0x81000100, &e), ERR_OK, &e);
-	expect(tpm2_evict(t, 0x817fffff, &e), ERR_OK, &e);
+	expect(tpm2_evict(t, &slot, 0x81000100, &e), ERR_OK, &e);
+	expect(tpm2_evict(t, &slot, 0x817fffff, &e), ERR_OK, &e);
 
 }
 
@@ -1309,7 +1310,7 @@ static void test_handles_of_others(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		swtpm_tool(s, "%s && tpm2_evictcontrol -C o -c key 0x81010001 && tpm2_flushcontext -t", others[i]);
 		expect(tpm2_persist(t, &slot, 0x81010001, &e), ERR_TPM_HANDLE_TAKEN, &e);
-		expect(tpm2_evict(t, 0x81010001, &e), ERR_TPM_HANDLE_TAKEN, &e);
+		expect(tpm2_evict(t, &slot, 0x81010001, &e), ERR_TPM_HANDLE_TAKEN, &e);
 		swtpm_tool(s, "tpm2_evictcontrol -C o -c 0x81010001");
 	}
 }
