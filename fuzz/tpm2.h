@@ -94,7 +94,7 @@ static inline enum err run_operation(char letter, struct tpm2 *t, struct slot_tp
 	case 'p':
 		return tpm2_persist(t, sealed, A_HANDLE, e);
 	case 'e':
-		return tpm2_evict(t, A_HANDLE, e);
+		return tpm2_evict(t, sealed, A_HANDLE, e);
 	default:
 		return ERR_USAGE;
 	}
