@@ -82,7 +82,7 @@ def help_of(node, verb):
 
 def options_in(text):
     """(option, takes an argument) as a help shows them."""
-    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:--([a-z-]+))?( [A-Z=]+)?  +\S", text, re.MULTILINE)
+    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:--([a-z-]+))?( [A-Z=]+)?(?:\n {29}|)  +\S", text, re.MULTILINE)
     return [("--" + name if name else letter, bool(argument)) for letter, name, argument in shown]
 
 
