@@ -2,7 +2,8 @@
 """Every verb, with what it takes to run it again and again while something goes wrong. A new verb is one line in VERBS.
 
 Guarantees: before() puts the machine into the state that the verb needs, whatever the last run left; assert_kept()
-shows that nothing is lost: the pool is there, and opens by its TPM slot and by its recovery key.
+shows that nothing is lost: the pool is there, and opens by its TPM slot and by its recovery key; a create left a pool
+with both, or none.
 """
 import contextlib
 import json
@@ -38,29 +39,45 @@ def _blank(node):
     node.path("/etc/zseal/pins").unlink(missing_ok=True)
 
 
+def _with_second(node):
+    """A slot that can be removed; it may be there already."""
+    node.run(["zseal", "slot", "add", "tank", "tpm2", "--name", "second"])
+
+
+def _without_second(node):
+    node.run(["zseal", "slot", "remove", "tank", "second"])
+
+
 class Verb(NamedTuple):
     """words: as typed. before: from whatever state. key: the recovery key is given by a descriptor. makes: there is no
-    pool before. tpm: how many responses of the TPM it waits for matters. writes: into the pool."""
+    pool before. tpm: it asks the TPM; soon: for no longer than slot-timeout allows.
+    writes: into the pool."""
     words: str
     before: Callable
     key: bool = False
     makes: bool = False
     tpm: bool = False
+    soon: bool = False
+    writes: bool = False
 
     def __str__(self):
-        return self.words.replace(" tank", "").replace(" ", "-") + ("-by-key" if self.key else "")
+        return self.words.split(" tank")[0].replace(" ", "-") + ("-by-key" if self.key else "")
 
 
 VERBS = [
-    Verb("unlock tank", _lock, tpm=True),
+    Verb("unlock tank", _lock, tpm=True, soon=True),
     Verb("unlock tank", _lock, key=True),
     Verb("lock tank", _unlock),
     Verb("status tank", _lock, tpm=True),
     Verb("slot list tank", _lock),
+    Verb("slot test tank", _lock, tpm=True, soon=True),
+    Verb("slot add tank tpm2 --name second", _without_second, tpm=True, writes=True),
+    Verb("slot reseal tank tpm2-a", _lock, tpm=True, writes=True),
+    Verb("slot remove tank second", _with_second, writes=True),
     Verb("header backup tank", _lock),
     Verb("header verify tank", _lock, tpm=True),
-    Verb("header restore tank", _lose_header, tpm=True),
-    Verb("create", _blank, makes=True, tpm=True),
+    Verb("header restore tank", _lose_header, tpm=True, writes=True),
+    Verb("create", _blank, makes=True, tpm=True, writes=True),
 ]
 
 
@@ -99,9 +116,11 @@ def _pipe_for_key(node):
             keep_recovery_key_secret(node.world, node.shown)
 
 
-def run_verb(node, verb, **kw):
-    """Once, to its end; nothing secret in what it says."""
+def run_verb(node, verb, begin=None, **kw):
+    """Once, to its end; nothing secret in what it says. begin() is called when the machine is ready for it."""
     with prepared(node, verb) as (argv, fds):
+        if begin:
+            begin()
         done = node.run(argv, pass_fds=fds, **kw)
     assert_nothing_secret(node.world, "the output", done.stdout + done.stderr)
     return done
@@ -112,7 +131,7 @@ def has_pool(node):
 
 
 def assert_kept(node, verb):
-    """After a run that went wrong, or not."""
+    """After a run that went wrong, or not. What did not write cannot have touched the recovery slot."""
     if verb.makes and not has_pool(node):
         return
     key = node.shown if verb.makes else node.tank.recovery_key
@@ -121,8 +140,9 @@ def assert_kept(node, verb):
     if node.run(["zfs", "get", "-H", "-o", "value", "zseal:keyring", "tank"]).stdout.strip() == "-":
         assert_done(zseal(node, "header", "restore", "tank"))
     assert_opens(node, "tank")
-    _lock(node)
-    assert_opens_with_key(node, "tank", key)
+    if verb.writes:
+        _lock(node)
+        assert_opens_with_key(node, "tank", key)
 
 
 def kept_files(node):
@@ -130,7 +150,7 @@ def kept_files(node):
     unfinished = []
     for folder in ("etc/zseal", "var/lib/zseal"):
         for path in (node.folder / folder).rglob("*"):
-            if not path.is_file() or path.name == ".pins.lock":
+            if not path.is_file() or path.name == ".pins.lock" or path.name.startswith(".lock-"):
                 continue
             text = path.read_text()
             assert_nothing_secret(node.world, str(path), text)
