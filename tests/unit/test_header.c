@@ -604,8 +604,8 @@ static void errors_say_what_is_wrong(void **state)
 		{ try_records, "[[[[[[[[[[[[[[[[[", "more than 16 objects in each other" },
 		{ try_records, "[][][][][][][][][][][][][][][][][]", "not JSON at byte 3" },
 		{ try_tpm2, "{" SRK ",\"public\":\"\"}", "member \"public\": expected base64 of 1 to 1024 bytes" },
-		{ try_tpm2, "{" SRK "," BLOBS ",\"pin\":1}", "unknown member \"pin\"" },
-		{ try_tpm2, "{" SRK "," BLOBS ",\"pcrs\":[7]}", "bank, pcrs and policy are there together or not at all" },
+		{ try_tpm2, "{" SRK "," BLOBS ",\"pim\":1}", "unknown member \"pim\"" },
+		{ try_tpm2, "{" SRK "," BLOBS ",\"pcrs\":[7]}", "bank and pcrs are there together or not at all" },
 		{ try_tpm2, "{" SRK ", " BLOBS "}", "not canonical from byte 58 on" },
 		{ try_tpm2, "{" BLOBS "," SRK "}", "not canonical from byte 2 on" },
 	};
