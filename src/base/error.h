@@ -114,6 +114,8 @@ enum err_class {
 	  "find out who made it; zseal does not seal to it and does not replace it")                                   \
 	X(TPM_LOCKOUT, "tpm-lockout", UNAVAILABLE, "the TPM is in dictionary-attack lockout",                          \
 	  "wait (tpm2_getcap properties-variable tells how long), or reset it with the lockout authorisation")         \
+	X(TPM_LOCKOUT_NEAR, "tpm-lockout-near", UNAVAILABLE, "one more wrong PIN would lock the TPM",                  \
+	  "type the PIN at a terminal, or wait: the TPM forgets a wrong one after a while")                            \
 	X(TPM_POLICY, "tpm-policy", REFUSED, "the PCRs differ from those that the slot was sealed to",                 \
 	  "if you changed firmware or boot settings, open with the recovery key: zseal unlock --recovery DATASET")     \
 	X(TPM_BANK, "tpm-bank", REFUSED, "the TPM has no live PCR bank for this",                                      \

@@ -27,10 +27,11 @@ enum { PIN_MIN = 4, PIN_MAX = 64, PASSPHRASE_MIN = 8, PASSPHRASE_MAX = 512 };
 	{ "pin-credential", 0, "NAME", "open with a PIN, a credential of systemd", false }
 
 /* Those of a verb that makes slots. A new passphrase is asked for on the terminal unless one of its options is given. */
-#define OPTIONS_NEW_ANSWERS                                                                                            \
+#define OPTIONS_NEW_PIN                                                                                                \
 	{ "new-pin", 0, NULL, "the TPM slot needs a PIN, typed twice on the terminal", false },                        \
 	{ "new-pin-fd", 0, "N", "the TPM slot needs a PIN, read from file descriptor N", false },                      \
-	{ "new-pin-credential", 0, "NAME", "the TPM slot needs a PIN, a credential of systemd", false },               \
+	{ "new-pin-credential", 0, "NAME", "the TPM slot needs a PIN, a credential of systemd", false }
+#define OPTIONS_NEW_PASSPHRASE                                                                                         \
 	{ "new-passphrase-fd", 0, "N", "read the new passphrase from file descriptor N", false },                      \
 	{ "new-passphrase-credential", 0, "NAME", "the new passphrase is a credential of systemd", false }
 

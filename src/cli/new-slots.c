@@ -105,6 +105,26 @@ static enum err begin_slot(struct new_slots *n, const char *name, const struct d
 	return ERR_OK;
 }
 
+/* A PIN is worth what the TPM does against guessing. */
+static enum err warn_of_guessing(struct session *s, struct err_ctx *e)
+{
+	struct tpm2_lockout l;
+	enum err err = protector_tpm2_lockout(&s->context, &l, e);
+
+	if (!err && !l.auth_set)
+		fprintf(stderr, "zseal: WARNING: this TPM's lockout authorisation is empty: whoever boots this machine can "
+				"guess the PIN without limit\n  next: set it: tpm2_changeauth -c lockout\n");
+	return err;
+}
+
+static enum err choose_pin(struct new_slots *n, const struct invocation *inv, struct session *s, struct err_ctx *e)
+{
+	if (!answer_new_is_given(inv, ANSWER_PIN))
+		return ERR_OK;
+	enum err err = warn_of_guessing(s, e);
+	return err ? err : answer_ask_new(inv, ANSWER_PIN, &n->answer, e);
+}
+
 enum err new_slots_add_tpm(struct new_slots *n, const struct invocation *inv, struct session *s, const char *name,
 			   struct err_ctx *e)
 {
@@ -115,7 +135,24 @@ enum err new_slots_add_tpm(struct new_slots *n, const struct invocation *inv, st
 	new_slots_name_tpm(own);
 	if (!err)
 		err = choose_pcrs(inv, s, &r.pcrs, e);
+	if (!err)
+		err = choose_pin(n, inv, s, e);
+	r.answer = n->answer;
 	return err ? err : begin_slot(n, name ? name : own, &r, e);
+}
+
+/* ---- a passphrase's ---- */
+
+enum err new_slots_add_passphrase(struct new_slots *n, const struct invocation *inv, const char *name,
+				  struct err_ctx *e)
+{
+	enum err err = answer_ask_new(inv, ANSWER_PASSPHRASE, &n->answer, e);
+
+	if (err)
+		return err;
+	return begin_slot(n, name ? name : "passphrase", &(struct draft_slot_request){
+		.type = protector_passphrase.type, .answer = n->answer,
+	}, e);
 }
 
 /* ---- a recovery key's ---- */
@@ -156,6 +193,7 @@ static enum err check_not_without(const struct invocation *inv, struct err_ctx *
 		const char *without, *option;
 	} pairs[] = {
 		{ "no-tpm", "pcrs" }, { "no-tpm", "handle" }, { "no-tpm", "slot-name" },
+		{ "no-tpm", "new-pin" }, { "no-tpm", "new-pin-fd" }, { "no-tpm", "new-pin-credential" },
 		{ "no-recovery", "recovery-to-fd" }, { "no-recovery", "recovery-sheet-fd" }, { "no-recovery", "no-qr" },
 	};
 
@@ -174,6 +212,7 @@ enum err new_slots_choose_first(struct new_slots *n, const struct invocation *in
 
 	if (!err && !invocation_has(inv, "no-tpm"))
 		err = new_slots_add_tpm(n, inv, s, invocation_value(inv, "slot-name"), e);
+	s->context.answers[ANSWER_PIN] = n->answer;
 	if (err || invocation_has(inv, "no-recovery"))
 		return err;
 	if (n->n > 0 && str_equal(n->names[0], "recovery"))

@@ -23,7 +23,8 @@ DEFINE_CLEANUP(struct new_slots *, new_slots_clear)
 /* The options that say what a TPM's slot shall be like; those of a first pair of slots. */
 #define OPTIONS_TPM_SLOT                                                                                               \
 	{ "pcrs", 0, "LIST", "seal to these PCRs, such as 0+7, or none (PCR 7 if it is measured)", false },            \
-	{ "handle", 0, "HANDLE", "keep the sealed object at this persistent TPM handle as well", false }
+	{ "handle", 0, "HANDLE", "keep the sealed object at this persistent TPM handle as well", false },              \
+	OPTIONS_NEW_PIN
 #define OPTIONS_FIRST_SLOTS                                                                                            \
 	{ "no-tpm", 0, NULL, "no slot for this machine's TPM", false },                                                \
 	{ "no-recovery", 0, NULL, "no recovery key: if the TPM is lost, so is the pool", false },                      \
@@ -33,7 +34,7 @@ DEFINE_CLEANUP(struct new_slots *, new_slots_clear)
 
 /*
  * A TPM slot and a recovery key, less what --no-tpm and --no-recovery leave out; checks that there is a way to hand the
- * key over. The new recovery key is the session's answer from then on, so that it proves what was made with it.
+ * key over. The new recovery key and PIN are the session's answers from then on, and prove what was made with them.
  * Errors: ERR_USAGE, ERR_NO_INPUT, ERR_TPM_*.
  */
 must_check enum err new_slots_choose_first(struct new_slots *n, const struct invocation *inv, struct session *s,

@@ -12,6 +12,7 @@ enum err session_begin(struct session *s, const struct invocation *inv, struct e
 	if (!err)
 		err = pins_load(&s->pins, e);
 	s->context.tcti = s->config.tcti;
+	s->context.stretch = s->config.stretch;
 	return err;
 }
 
@@ -37,6 +38,7 @@ enum err session_ask_answers(struct session *s, const struct invocation *inv, st
 
 	for (int i = 0; i < ANSWER_MAX; i++)
 		s->context.answers[i] = s->answers[i];
+	s->context.typed = invocation_has(inv, "pin");
 	return err;
 }
 

@@ -13,7 +13,7 @@
 #define KEY  "treljv-tlddvi-fjchnk-frdlgt-renftc-kuurci-lltkfu-lkuffr"
 #define KEY_BYTES "\xdc\x3a\x8d\xa2\x2f\x48\x06\xb4\xc2\xa5\xc3\xb4\xd9\xee\xc0\xaa\xd9\x4a\x9e\x44"
 
-static const struct option_spec options[] = { OPTIONS_ANSWERS, OPTIONS_NEW_ANSWERS, { 0 } };
+static const struct option_spec options[] = { OPTIONS_ANSWERS, OPTIONS_NEW_PIN, OPTIONS_NEW_PASSPHRASE, { 0 } };
 static const struct verb verb = { .name = "test", .arguments = "", .options = options };
 
 /* A command line of up to six words. */
