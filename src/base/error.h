@@ -85,6 +85,13 @@ enum err_class {
 	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
 	  "look on other machines in /var/lib/zseal/header and in your backups; give it with --from FILE")             \
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
+	/* answers of a person */                                                                                      \
+	X(CREDENTIAL, "credential", STATE, "the credential cannot be had",                                             \
+	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit")\
+	X(ANSWER_RULES, "answer-rules", REFUSED, "this cannot be a PIN or a passphrase",                               \
+	  "type it again, or look at what gives it; nothing was tried with it")                                        \
+	X(ANSWER_DIFFERENT, "answer-different", REFUSED, "it was not typed the same twice",                            \
+	  "run the same command again; nothing was changed")                                                           \
 	/* recovery key */                                                                                             \
 	X(RECOVERY_TYPO, "recovery-typo", REFUSED, "the recovery key is mistyped", "type that group again")            \
 	X(RECOVERY_WRONG, "recovery-wrong", REFUSED, "this recovery key belongs to something else",                    \

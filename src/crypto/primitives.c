@@ -42,21 +42,17 @@ static void algorithms_fetch(void)
 }
 
 /*
- * What is given to OpenSSL here is always valid, so that it fails for want of an algorithm, which it says, or of
- * memory, for which it has many reasons or none. Empties its queue.
+ * What is given to OpenSSL here is always valid, and its own provider has all that is used here: it fails for want of
+ * memory, for which it has many reasons ("unsupported" is one) or none. Empties its queue.
  */
 static enum err openssl_failed(struct err_ctx *e, const char *what)
 {
-	enum err code = ERR_NO_MEMORY;
 	const char *reason = "OpenSSL gives no reason";
 	unsigned long error;
 
-	while ((error = ERR_get_error())) {
-		if (ERR_GET_REASON(error) == ERR_R_UNSUPPORTED)
-			code = ERR_BUG;
+	while ((error = ERR_get_error()))
 		reason = ERR_reason_error_string(error) ?: reason;
-	}
-	return err_set(e, code, "%s: %s", what, reason);
+	return err_set(e, ERR_NO_MEMORY, "%s: %s", what, reason);
 }
 
 static enum err algorithms_need(struct err_ctx *e)
@@ -66,8 +62,7 @@ static enum err algorithms_need(struct err_ctx *e)
 	pthread_once(&once, algorithms_fetch);
 	if (algorithms.hkdf && algorithms.aes_kw && algorithms.hmac)
 		return ERR_OK;
-	ERR_clear_error();
-	return err_set(e, ERR_BUG, "OpenSSL has no HKDF, AES-256-WRAP or HMAC");
+	return openssl_failed(e, "OpenSSL gives no HKDF, AES-256-WRAP or HMAC");
 }
 
 /* Every fixed-size key that comes in goes through here: a secret of another size is a mistake of the caller's. */
