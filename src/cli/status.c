@@ -56,7 +56,7 @@ static void print_lockout(const struct tpm2_lockout *l)
 	printf("        wrong PINs that the TPM allows before it locks itself: %u of %u, forgetting one in %u s\n",
 	       tpm2_lockout_tries(l), l->failures_max, l->interval_s);
 	if (!l->auth_set)
-		printf("        WARNING: %s\n", OUTPUT_LOCKOUT_EMPTY);
+		printf("        WARNING: %s\n        next: %s\n", OUTPUT_LOCKOUT_EMPTY, OUTPUT_LOCKOUT_ADVICE);
 }
 
 static void print_slot(const struct slot_health *h)
