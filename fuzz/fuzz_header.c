@@ -20,11 +20,13 @@ static char *again_keyring(const char *text)
 static char *again_slot(const char *text)
 {
 	_cleanup_(slot_clear) struct slot slot = { 0 };
+	struct uuid keyring;
 	char *again = NULL;
+	bool has;
 
 	if (slot_parse("any", text, &slot, NULL))
 		return NULL;
-	must(slot_belongs_to(text, &slot.keyring));
+	must(!slot_keyring(text, &keyring, &has, NULL) && has && uuid_equal(&keyring, &slot.keyring));
 	must(!slot_print(&slot, &again, NULL));
 	return again;
 }

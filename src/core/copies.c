@@ -178,9 +178,12 @@ static enum err consider(struct search *s, const char *folder, const char *name,
 	_cleanup_free_ char *path = NULL;
 	enum err err = str_format(&path, e, "%s/%s", folder, name);
 
-	if (err)
-		return err;
-	if (header_copy_load(path, copy, NULL) != ERR_OK || !fits(copy, s->wanted->pool_guid, s->wanted->dataset))
+	if (!err)
+		err = header_copy_load(path, copy, NULL);
+	/* the newest must not be passed over for want of memory */
+	if (err == ERR_NO_MEMORY)
+		return err_set(e, err, "looking for copies in %s", folder);
+	if (err || !fits(copy, s->wanted->pool_guid, s->wanted->dataset))
 		return ERR_OK;
 	if (s->best_path && !is_better(copy, path, s))
 		return ERR_OK;
