@@ -102,3 +102,9 @@ must_check enum err object_load(struct transient *object, const struct slot_tpm2
 /* Unseals a loaded object. Errors: as tpm2_unseal(). */
 must_check enum err object_unseal(const struct transient *object, const struct slot_tpm2 *s, struct secret **ret,
 				  struct err_ctx *e);
+
+/*
+ * Makes a loaded object persistent at handle, or removes a persistent one: the TPM has one command for both. A signal
+ * waits for its answer: who does not know whether the object is there could not take it back.
+ */
+must_check enum err evict_control(struct tpm2 *t, ESYS_TR object, uint32_t handle, struct err_ctx *e);
