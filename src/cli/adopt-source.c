@@ -10,7 +10,7 @@
 #include "sys/process.h"
 #include "sys/terminal.h"
 
-enum { TPM_TIMEOUT_MS = 60000, CLEVIS_TIMEOUT_MS = 120000, JWE_MAX = 4096 /* bytes: what a pipe takes at once */ };
+enum { TPM_TIMEOUT_MS = 60000, CLEVIS_TIMEOUT_MS = 120000, JWE_MAX = 4095 /* bytes: what a secret holds */ };
 
 /* ---- choosing ---- */
 

@@ -256,7 +256,8 @@ static void check_units(const struct look *l)
 static enum err read_own(struct look *l, struct err_ctx *e)
 {
 	const struct zfs_query q = {
-		.datasets = &l->dataset, .n_datasets = 1, .properties = "all", .deadline = deadline_in(READ_TIMEOUT_MS),
+		.datasets = &l->dataset, .n_datasets = 1, .deadline = deadline_in(READ_TIMEOUT_MS),
+		.properties = "all,pbkdf2salt", /* the salt is one that `all` leaves out */
 	};
 
 	return zfs_get(&q, &l->own, e);
