@@ -124,13 +124,14 @@ static enum err make(struct work *w, struct err_ctx *e)
 	return err;
 }
 
-/* --trust and a typed recovery key mean: this keyring is mine. */
+/* --trust and a typed recovery key mean: this keyring is mine. A pin without a pool is of an adoption that was cut off. */
 static enum err remember(struct work *w, struct err_ctx *e)
 {
 	const struct adoption *a = &w->adoption;
 	const struct keyring *k = a->root->keyring;
+	const struct pin *pin = k ? pins_find(&w->session.pins, &keyring_ring(k)->uuid, k->pool_guid) : NULL;
 
-	if (!k || pins_find(&w->session.pins, &keyring_ring(k)->uuid, k->pool_guid))
+	if (!k || (pin && pin->pool_guid))
 		return ERR_OK;
 	return session_remember(k, &a->opening, e);
 }

@@ -104,7 +104,8 @@ def assert_adopted(node, dataset, recovery_key):
     assert_opens(node, dataset)
     run(node, "zfs", "unload-key", dataset)
     assert_opens_with_key(node, dataset, recovery_key)
-    assert_done(zseal(node, "header", "verify", dataset.split("/")[0]))
+    source = run(node, "zfs", "get", "-H", "-o", "source", "zseal:keyring", dataset).strip()
+    assert_done(zseal(node, "header", "verify", source.removeprefix("inherited from ") if " " in source else dataset))
     assert "cut off" not in assert_done(zseal(node, "status", dataset)).stdout
 
 
