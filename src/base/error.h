@@ -72,7 +72,7 @@ enum err_class {
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
-	  "bring it back: zseal header restore DATASET")                                                               \
+	  "if it had one: zseal header restore DATASET; if not, it was never given to zseal")                          \
 	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
 	X(SLOT_EXISTS, "slot-exists", STATE, "there is already a slot of that name or kind",                           \
 	  "choose another name with --name, or make the slot anew: zseal slot reseal DATASET NAME")                    \
@@ -85,6 +85,13 @@ enum err_class {
 	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
 	  "look on other machines in /var/lib/zseal/header and in your backups; give it with --from FILE")             \
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
+	/* answers of a person */                                                                                      \
+	X(CREDENTIAL, "credential", STATE, "the credential cannot be had",                                             \
+	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit")\
+	X(ANSWER_RULES, "answer-rules", REFUSED, "this cannot be a PIN or a passphrase",                               \
+	  "type it again, or look at what gives it; nothing was tried with it")                                        \
+	X(ANSWER_DIFFERENT, "answer-different", REFUSED, "it was not typed the same twice",                            \
+	  "run the same command again; nothing was changed")                                                           \
 	/* recovery key */                                                                                             \
 	X(RECOVERY_TYPO, "recovery-typo", REFUSED, "the recovery key is mistyped", "type that group again")            \
 	X(RECOVERY_WRONG, "recovery-wrong", REFUSED, "this recovery key belongs to something else",                    \
@@ -107,6 +114,8 @@ enum err_class {
 	  "find out who made it; zseal does not seal to it and does not replace it")                                   \
 	X(TPM_LOCKOUT, "tpm-lockout", UNAVAILABLE, "the TPM is in dictionary-attack lockout",                          \
 	  "wait (tpm2_getcap properties-variable tells how long), or reset it with the lockout authorisation")         \
+	X(TPM_LOCKOUT_NEAR, "tpm-lockout-near", UNAVAILABLE, "one more wrong PIN would lock the TPM",                  \
+	  "type the PIN at a terminal, or wait: the TPM forgets a wrong one after a while")                            \
 	X(TPM_POLICY, "tpm-policy", REFUSED, "the PCRs differ from those that the slot was sealed to",                 \
 	  "if you changed firmware or boot settings, open with the recovery key: zseal unlock --recovery DATASET")     \
 	X(TPM_BANK, "tpm-bank", REFUSED, "the TPM has no live PCR bank for this",                                      \
@@ -161,7 +170,8 @@ enum err_class {
 	  "name the encryption root instead (zfs get encryptionroot)")                                                 \
 	X(ZFS_KEY_WRONG, "zfs-key-wrong", REFUSED, "ZFS refused the key: it is not this encryption root's",            \
 	  "the key record belongs to another root or is old: zseal header restore DATASET")                            \
-	X(ZFS_BUSY, "zfs-busy", STATE, "the dataset is in use", "unmount it and close its volumes, then try again")    \
+	X(ZFS_BUSY, "zfs-busy", STATE, "the dataset is in use",                                                        \
+	  "unmount it (zseal lock --unmount DATASET does) and close its volumes, then try again")                      \
 	X(ZFS_READONLY, "zfs-readonly", STATE, "the pool is imported read-only", "import it writable for this")        \
 	X(ZFS_FULL, "zfs-full", STATE, "the pool is full", "free some space; nothing was lost")                        \
 	X(ZFS_DENIED, "zfs-denied", REFUSED, "ZFS refused this", "run it as root")                                     \
@@ -171,7 +181,15 @@ enum err_class {
 	  "run the same command again")                                                                                \
 	X(ZFS_FAILED, "zfs-failed", STATE, "ZFS answered with an error", "see the detail above")                       \
 	X(ZFS_PROPERTY, "zfs-property", REFUSED, "a property of the dataset is not as zseal needs it",                 \
-	  "mend the property named above")
+	  "mend the property named above")                                                                             \
+	X(ZFS_MOUNT, "zfs-mount", STATE, "ZFS could not mount it",                                                     \
+	  "run it by hand: zfs mount DATASET; zfs get mountpoint,overlay DATASET shows where it goes, and how")        \
+	X(ZFS_UNMOUNT, "zfs-unmount", STATE, "ZFS could not unmount it",                                               \
+	  "find out who uses it (fuser -vm MOUNTPOINT), end that, and run the same command again")                     \
+	X(MOUNT_POINT, "mount-point", REFUSED, "the mount point may not be mounted over",                              \
+	  "give it another: zfs set mountpoint=PATH DATASET; or allow it in zseal.conf: [mount] allow = PATH")         \
+	X(MOUNT_UNENCRYPTED, "mount-unencrypted", REFUSED, "the file system is not encrypted",                         \
+	  "find out who made it; if you did, set canmount=noauto and mount it by yourself")
 
 enum err {
 #define X(id, name, class, sentence, advice) ERR_##id,

@@ -67,7 +67,7 @@ static enum err open_keyring(struct work *w, struct err_ctx *e)
 {
 	if (!adopt_has_keyring(&w->adoption))
 		return ERR_OK;
-	enum err err = session_ask_recovery(&w->session, w->inv, e);
+	enum err err = session_ask_answers(&w->session, w->inv, e);
 	output_progress("opening the keyring");
 	if (!err)
 		err = adopt_open(&w->adoption, e);
@@ -115,7 +115,7 @@ static enum err make(struct work *w, struct err_ctx *e)
 	err = adopt_prepare(a, w->slots.slots, w->slots.n, e);
 	output_progress(NULL);
 	if (!err && is_new)
-		err = new_slots_hand_over(&w->slots, w->inv, dataset_of(w), &a->draft, &a->recovery_confirmed, e);
+		err = new_slots_hand_over(&w->slots, dataset_of(w), &a->draft, &a->recovery_confirmed, e);
 	if (err)
 		return err;
 	output_progress("taking the root over");
@@ -337,8 +337,7 @@ static const struct option_spec options[] = {
 	OPTIONS_FIRST_SLOTS,
 	{ "replica", 0, NULL, "it was received, but stands alone from now on: change its key all the same", false },
 	{ "destroy-leftovers", 0, NULL, "destroy old copies of the key, which are only named otherwise", false },
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };

@@ -6,9 +6,11 @@
 
 #include "core/config.h"
 #include "sys/file.h"
+#include "sys/path.h"
 #include "tpm2/tpm2.h"
 
 enum { CONFIG_SIZE_MAX = 64 << 10, TIMEOUT_MAX_S = 3600 };
+enum { SCRYPT_TIME_MAX_MS = 10000, SCRYPT_MEMORY_MIN_MIB = 16, SCRYPT_MEMORY_MAX_MIB = 1024 };
 
 /* Each setter takes the value and says false if it is none for its key. */
 static bool set_text(char *out, size_t size, const char *value)
@@ -37,15 +39,36 @@ static bool set_order(struct config *c, const char *value)
 	return c->n_order > 0;
 }
 
-static bool set_slot_timeout(struct config *c, const char *value)
+/* A whole number of some range. */
+static bool set_number(uint64_t *out, const char *value, uint64_t least, uint64_t most)
 {
 	char *end;
-	unsigned long s = strtoul(value, &end, 10);
+	unsigned long n = strtoul(value, &end, 10);
 
-	if (*end || end == value || *value == '-' || s == 0 || s > TIMEOUT_MAX_S)
+	if (*end || end == value || *value == '-' || n < least || n > most)
+		return false;
+	*out = n;
+	return true;
+}
+
+static bool set_slot_timeout(struct config *c, const char *value)
+{
+	uint64_t s;
+
+	if (!set_number(&s, value, 1, TIMEOUT_MAX_S))
 		return false;
 	c->slot_timeout_ms = s * 1000;
 	return true;
+}
+
+static bool set_scrypt_time(struct config *c, const char *value)
+{
+	return set_number(&c->stretch.time_ms, value, 1, SCRYPT_TIME_MAX_MS);
+}
+
+static bool set_scrypt_memory(struct config *c, const char *value)
+{
+	return set_number(&c->stretch.memory_mib, value, SCRYPT_MEMORY_MIN_MIB, SCRYPT_MEMORY_MAX_MIB);
 }
 
 static bool set_first_use(struct config *c, const char *value)
@@ -61,6 +84,15 @@ static bool set_fingerprint(struct config *c, const char *value)
 	return set_text(c->trusted[c->n_trusted++], FINGERPRINT_TEXT_SIZE, value);
 }
 
+static bool set_mount_allowed(struct config *c, const char *value)
+{
+	char path[PATH_MAX];
+
+	if (c->n_mount_allowed == MOUNT_ALLOWED_MAX || !path_normalise(value, path))
+		return false;
+	return set_text(c->mount_allowed[c->n_mount_allowed++], MOUNT_ALLOWED_SIZE, path);
+}
+
 static const struct {
 	const char *section, *key;
 	bool (*set)(struct config *c, const char *value);
@@ -69,8 +101,15 @@ static const struct {
 	{ "tpm2", "tcti", set_tcti, "a TCTI with its address, such as " TPM2_TCTI_DEFAULT },
 	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
 	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
+	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },
+	{ "scrypt", "memory", set_scrypt_memory, "MiB, 16 to 1024" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
+	{ "mount", "allow", set_mount_allowed, "an absolute path without .., of at most 32" },
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
+};
+
+static const struct config config_default = {
+	.tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000, .stretch = { STRETCH_TIME_MS, STRETCH_MEMORY_MIB },
 };
 
 struct reading {
@@ -98,16 +137,28 @@ static int take_line(void *arg, const char *section, const char *name, const cha
 	return 0;
 }
 
+enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e)
+{
+	struct config c = config_default;
+	struct reading r = { .path = path, .config = &c, .e = e };
+	int line = ini_parse_string(text, take_line, &r);
+
+	if (r.err)
+		return err_wrap(e, r.err, "line %d", line);
+	if (line)
+		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", path, line);
+	*ret = c;
+	return ERR_OK;
+}
+
 enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 {
-	struct config c = { .tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000 };
-	struct reading r = { .path = path ? path : CONFIG_PATH, .config = &c, .e = e };
 	_cleanup_free_ char *text = NULL;
 	struct err_ctx missing = { 0 };
-	enum err err = file_read_trusted(r.path, CONFIG_SIZE_MAX, &text, &missing);
+	enum err err = file_read_trusted(path ? path : CONFIG_PATH, CONFIG_SIZE_MAX, &text, &missing);
 
 	if (err && !path && missing.sys_errno == ENOENT) {
-		*ret = c;
+		*ret = config_default;
 		return ERR_OK;
 	}
 	if (err && missing.sys_errno == ENOENT)
@@ -117,11 +168,5 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 			*e = missing;
 		return err;
 	}
-	int line = ini_parse_string(text, take_line, &r);
-	if (r.err)
-		return err_wrap(e, r.err, "line %d", line);
-	if (line)
-		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", r.path, line);
-	*ret = c;
-	return ERR_OK;
+	return config_parse(text, path ? path : CONFIG_PATH, ret, e);
 }

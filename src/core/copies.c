@@ -147,10 +147,16 @@ static bool is_of_wanted(const struct search *s, const char *path)
 	return s->wanted->keyring && strncmp(path, s->folder, strlen(s->folder)) == 0;
 }
 
+/* GENERATION, of GENERATION or GENERATION.N. */
+static unsigned long generation_of(const char *path)
+{
+	return strtoul(strrchr(path, '/') + 1, NULL, 10);
+}
+
 /*
  * One of the keyring itself is better than another's, which a pool of the same name may have had; one that knows its
  * pool is better than one by a name alone, which a create that was killed may have left; then the newer one. Of one
- * second, GENERATION comes before GENERATION.1, which it replaced.
+ * second, the later generation; and GENERATION comes before GENERATION.1, which it replaced.
  */
 static bool is_better(const struct header_copy *copy, const char *path, const struct search *s)
 {
@@ -158,7 +164,11 @@ static bool is_better(const struct header_copy *copy, const char *path, const st
 		return is_of_wanted(s, path);
 	if ((copy->pool_guid != 0) != (s->best.pool_guid != 0))
 		return copy->pool_guid != 0;
-	return copy->saved > s->best.saved || (copy->saved == s->best.saved && strcmp(path, s->best_path) < 0);
+	if (copy->saved != s->best.saved)
+		return copy->saved > s->best.saved;
+	if (generation_of(path) != generation_of(s->best_path))
+		return generation_of(path) > generation_of(s->best_path);
+	return strcmp(path, s->best_path) < 0;
 }
 
 /* Files that are no copies are passed over: they are an administrator's business. */

@@ -33,8 +33,10 @@ static enum err authorise_by_policy(struct transient *session, const struct tpm2
 	const struct slot_tpm2 pcrs = { .bank = kept->bank, .pcrs = kept->pcrs };
 	uint8_t digest[TPM2_DIGEST_SIZE];
 	char text[PCRS_TEXT_SIZE];
-	enum err err = policy_start(session, &pcrs, NULL, digest, e);
+	enum err err = session_start(session, TPM2_SE_POLICY, e);
 
+	if (!err)
+		err = policy_assert_pcrs(session, &pcrs, NULL, digest, e);
 	pcrs_print(kept->bank, kept->pcrs, text);
 	if (!err && (policy->size != sizeof(digest) || memcmp(policy->buffer, digest, sizeof(digest)) != 0))
 		err = err_set(e, ERR_TPM_OBJECT_CLOSED, "handle 0x%x: its policy is not that of %s as they are now",
