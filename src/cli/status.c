@@ -238,6 +238,12 @@ static bool lost_keyring(const struct root *r)
 	return !r->keyring && r->value && !r->misplaced;
 }
 
+/* The old way to its key has not ended: adopt writes the record first, and this last. */
+static bool is_half_adopted(const struct root *r)
+{
+	return r->keyring && !r->state && (!r->raw || !str_equal(r->location, "prompt"));
+}
+
 static void print_root(const struct root *r)
 {
 	char date[16];
@@ -252,6 +258,8 @@ static void print_root(const struct root *r)
 		printf("        its keyring is lost: zseal header restore %s\n", r->dataset);
 	else if (r->state && r->keyring)
 		printf("        %s\n", err_info(r->state)->sentence);
+	if (is_half_adopted(r))
+		printf("        its adoption was cut off: zseal adopt %s finishes it\n", r->dataset);
 	if (r->keyring && !str_equal(r->location, "prompt"))
 		printf("        keylocation is '%.64s', not prompt: zfs load-key would look there\n",
 		       output_printable(r->location).text);
@@ -292,6 +300,7 @@ static json_t *root_json(const struct root *r)
 	}
 	json_object_set_new(j, "key_generation", json_integer(r->records.records[0].generation));
 	json_object_set_new(j, "key_created", json_integer((json_int_t)r->records.records[0].created));
+	json_object_set_new(j, "adoption_unfinished", json_boolean(is_half_adopted(r)));
 	return j;
 }
 

@@ -65,6 +65,9 @@
 	X(PIN_CHANGED, "pin-changed", "1829c46739124f29aac30ea24887327c", 5, "This machine remembers a keyring",       \
 	  "From now on, @ZSEAL_DATASET@ with another fingerprint under the UUID\n"                                     \
 	  "@ZSEAL_KEYRING@ is refused on this machine.")                                                               \
+	X(ROOT_ADOPTED, "root-adopted", "749ad54235da47d284b88a1846d37991", 5, "An encryption root was adopted",            \
+	  "zseal keeps the key of @ZSEAL_DATASET@ now. Copies of its old key that remain\n"                            \
+	  "(files, TPM handles) still open it, unless it was given a new one.")                                        \
 	X(CONTROL_REFUSED, "control-refused", "f23b8930ce0a46628dcf475f40fdd6ee", 3, "A command was refused",          \
 	  "Nothing was changed. What to do about it:\n"                                                                \
 	  "@ZSEAL_ADVICE@")
