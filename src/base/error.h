@@ -62,20 +62,26 @@ enum err_class {
 	X(FINGERPRINT, "fingerprint", CORRUPT, "what was opened is not this keyring's key",                            \
 	  "the slot was changed; another slot or the recovery key opens it")                                           \
 	X(MAC, "mac", CORRUPT, "the keyring's slots were changed or half-written",                                     \
-	  "compare with the last copy: zseal header verify DATASET; bring it back: zseal header restore DATASET")      \
+	  "see what was changed: zseal header verify DATASET; make it whole again: zseal repair DATASET")              \
 	X(PIN_MISSING, "pin-missing", REFUSED, "this machine has never seen this keyring",                             \
 	  "compare its fingerprint with your sheet, then unlock once at a terminal or with --trust FINGERPRINT")       \
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
 	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
-	  "the pool was rolled back or exchanged by an old copy: find out why")                                        \
+	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")                                      \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
-	  "bring it back: zseal header restore DATASET")                                                               \
+	  "if it had one: zseal header restore DATASET; if not, it was never given to zseal")                          \
 	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
 	X(SLOT_EXISTS, "slot-exists", STATE, "there is already a slot of that name or kind",                           \
 	  "choose another name with --name, or make the slot anew: zseal slot reseal DATASET NAME")                    \
+	X(SLOT_UNKNOWN, "slot-unknown", REFUSED, "nothing vouches for a part of the header",                           \
+	  "leave it out with --drop SLOT or --drop-unknown, or bring a copy of the header that has it: --from FILE")   \
+	X(SLOT_STRAY, "slot-stray", STATE, "the property is no slot of this keyring",                                  \
+	  "it does no harm; zseal repair DATASET removes it")                                                          \
+	X(COPY_DIFFERS, "copy-differs", STATE, "the header in the pool and its copy are not the same",                 \
+	  "the pool's own is whole: zseal header backup DATASET copies it")                                            \
 	X(SLOT_LAST, "slot-last", REFUSED, "without this slot nothing that was tested would open the keyring",         \
 	  "add another slot, or test one: zseal slot test DATASET")                                                    \
 	X(UNFINISHED, "unfinished", STATE, "an earlier change was cut off",                                            \
@@ -130,7 +136,8 @@ enum err_class {
 	  "name the encryption root instead (zfs get encryptionroot)")                                                 \
 	X(ZFS_KEY_WRONG, "zfs-key-wrong", REFUSED, "ZFS refused the key: it is not this encryption root's",            \
 	  "the key record belongs to another root or is old: zseal header restore DATASET")                            \
-	X(ZFS_BUSY, "zfs-busy", STATE, "the dataset is in use", "unmount it and close its volumes, then try again")    \
+	X(ZFS_BUSY, "zfs-busy", STATE, "the dataset is in use",                                                        \
+	  "unmount it (zseal lock --unmount DATASET does) and close its volumes, then try again")                      \
 	X(ZFS_READONLY, "zfs-readonly", STATE, "the pool is imported read-only", "import it writable for this")        \
 	X(ZFS_FULL, "zfs-full", STATE, "the pool is full", "free some space; nothing was lost")                        \
 	X(ZFS_DENIED, "zfs-denied", REFUSED, "ZFS refused this", "run it as root")                                     \
@@ -140,7 +147,15 @@ enum err_class {
 	  "run the same command again")                                                                                \
 	X(ZFS_FAILED, "zfs-failed", STATE, "ZFS answered with an error", "see the detail above")                       \
 	X(ZFS_PROPERTY, "zfs-property", REFUSED, "a property of the dataset is not as zseal needs it",                 \
-	  "mend the property named above")
+	  "mend the property named above")                                                                             \
+	X(ZFS_MOUNT, "zfs-mount", STATE, "ZFS could not mount it",                                                     \
+	  "run it by hand: zfs mount DATASET; zfs get mountpoint,overlay DATASET shows where it goes, and how")        \
+	X(ZFS_UNMOUNT, "zfs-unmount", STATE, "ZFS could not unmount it",                                               \
+	  "find out who uses it (fuser -vm MOUNTPOINT), end that, and run the same command again")                     \
+	X(MOUNT_POINT, "mount-point", REFUSED, "the mount point may not be mounted over",                              \
+	  "give it another: zfs set mountpoint=PATH DATASET; or allow it in zseal.conf: [mount] allow = PATH")         \
+	X(MOUNT_UNENCRYPTED, "mount-unencrypted", REFUSED, "the file system is not encrypted",                         \
+	  "find out who made it; if you did, set canmount=noauto and mount it by yourself")
 
 enum err {
 #define X(id, name, class, sentence, advice) ERR_##id,

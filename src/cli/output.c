@@ -65,16 +65,23 @@ void output_error_head(const char *subject, const struct err_ctx *e)
 	}
 }
 
-void output_error_advice(const struct err_ctx *e)
+void output_error_advice(const char *subject, const struct err_ctx *e)
 {
-	if (*err_info(e->code)->advice)
-		fprintf(stderr, "  next: %s\n", err_info(e->code)->advice);
+	static const char word[] = "DATASET";
+	const char *advice = err_info(e->code)->advice;
+
+	if (!*advice)
+		return;
+	fprintf(stderr, "  next: ");
+	for (const char *p; subject && (p = strstr(advice, word)); advice = p + strlen(word))
+		fprintf(stderr, "%.*s%s", (int)(p - advice), advice, subject);
+	fprintf(stderr, "%s\n", advice);
 }
 
 void output_error(const char *subject, const struct err_ctx *e)
 {
 	output_error_head(subject, e);
-	output_error_advice(e);
+	output_error_advice(subject, e);
 }
 
 void output_reason(const char *subject, const struct err_ctx *e)
@@ -95,7 +102,8 @@ void output_warning(const char *subject, const struct err_ctx *e)
 	print_subject(subject);
 	fprintf(stderr, "%s (", err_info(e->code)->sentence);
 	print_where(e);
-	fprintf(stderr, ")\n  next: %s\n", err_info(e->code)->advice);
+	fprintf(stderr, ")\n");
+	output_error_advice(subject, e);
 }
 
 void output_progress(const char *what)

@@ -22,12 +22,15 @@ struct printable output_printable(const char *text);
 /* The same as a JSON string: bytes that are no UTF-8 would make jansson leave out the whole object. */
 json_t *output_text_json(const char *text);
 
-/* "zseal: SUBJECT: sentence / where / next". subject may be NULL. */
+/*
+ * "zseal: SUBJECT: sentence / where / next". subject is the dataset that it is about, which the advice then names where
+ * the table says DATASET; or NULL.
+ */
 void output_error(const char *subject, const struct err_ctx *e);
 
 /* Its two halves, for what belongs between them. */
 void output_error_head(const char *subject, const struct err_ctx *e);
-void output_error_advice(const struct err_ctx *e);
+void output_error_advice(const char *subject, const struct err_ctx *e);
 
 /* The same in one line, without advice: for a list of several. Indented by two. */
 void output_reason(const char *subject, const struct err_ctx *e);

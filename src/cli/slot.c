@@ -94,6 +94,12 @@ static void print_left(const struct work *w)
 				"  next: there, run: zseal slot reseal %s\n", w->n_without_renew, w->keyring->dataset);
 }
 
+/* A recovery key that nobody typed back may not have been read. */
+static bool was_tested(const struct work *w)
+{
+	return !w->slots.recovery_key || w->change.recovery_confirmed;
+}
+
 static enum err print_change(const struct work *w, const char *name, const char *done, const char *would,
 			     struct err_ctx *e)
 {
@@ -166,7 +172,8 @@ static enum err run_add(const struct invocation *inv, struct err_ctx *e)
 		err = add_slot(w, e);
 	output_progress(NULL);
 	if (!err)
-		err = print_change(w, w->slots.names[0], "added, and was opened as a test", "added", e);
+		err = print_change(w, w->slots.names[0], was_tested(w) ? "added, and was opened as a test" : "added", "added",
+				   e);
 	return err_wrap(e, err, "slot add to %s", inv->arguments[0]);
 }
 
@@ -252,7 +259,8 @@ static enum err run_reseal(const struct invocation *inv, struct err_ctx *e)
 		err = reseal_slot(w, name, e);
 	output_progress(NULL);
 	if (!err)
-		err = print_change(w, name, "made anew, and was opened as a test", "made anew", e);
+		err = print_change(w, name, was_tested(w) ? "made anew, and was opened as a test" : "made anew", "made anew",
+				   e);
 	return err_wrap(e, err, "slot reseal of %s", inv->arguments[0]);
 }
 
@@ -383,10 +391,12 @@ static enum err judge_tests(const struct work *w, const struct test_line *lines,
 		const struct test_line *line = &lines[i];
 
 		n_open += line->verdict == VERDICT_OPENS;
-		if (line->verdict == VERDICT_FAILS || (w->inv->n_arguments > 1 && line->verdict != VERDICT_OPENS)) {
-			*e = line->error;
-			return e->code;
-		}
+		if (line->verdict != VERDICT_FAILS && (w->inv->n_arguments == 1 || line->verdict == VERDICT_OPENS))
+			continue;
+		*e = line->error;
+		if (line->verdict == VERDICT_FAILS)
+			e->depth = 0; /* its line has told why */
+		return e->code;
 	}
 	return n_open > 0 ? ERR_OK : err_set(e, ERR_NO_SLOT_OPENS, "none of the slots on %s could be tested here",
 					     w->keyring->dataset);
@@ -431,7 +441,7 @@ static enum err run_test(const struct invocation *inv, struct err_ctx *e)
 		err = check_names(w, e);
 	if (!err)
 		err = test_slots(w, e);
-	return err_wrap(e, err, "slot test of %s", inv->arguments[0]);
+	return err && e->depth ? err_wrap(e, err, "slot test of %s", inv->arguments[0]) : err;
 }
 
 /* ---- the verbs ---- */

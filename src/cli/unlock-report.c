@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "cli/mount-report.h"
 #include "cli/output.h"
 #include "cli/unlock-report.h"
 
@@ -27,7 +28,7 @@ static void print_keyring(const struct keyring_result *kr)
 	if (kr->opening.n_attempts > 1 || !kr->error.code)
 		print_attempts(kr);
 	if (kr->error.code)
-		output_error_advice(&kr->error);
+		output_error_advice(kr->keyring->dataset, &kr->error);
 	if (kr->opening.mac)
 		output_warning(kr->keyring->dataset, &kr->opening.mac_error);
 	if (kr->opening.rollback)
@@ -61,6 +62,9 @@ static void print_root(const struct unlock_result *res, const struct root_result
 		if (!kr || !kr->error.code)
 			output_error(rr->root->dataset, &rr->error);
 		printf("%s: NOT %s (%s)\n", rr->root->dataset, done, err_info(rr->error.code)->sentence);
+		break;
+	case OUTCOME_FOREIGN:
+		printf("%s: left alone (it has no key record: it was never given to zseal)\n", rr->root->dataset);
 		break;
 	}
 }
@@ -96,10 +100,19 @@ static json_t *keyring_json(const struct keyring_result *kr)
 	return j;
 }
 
+const char *outcome_name(enum outcome outcome, const char *done)
+{
+	static const char *const names[] = {
+		[OUTCOME_ALREADY] = "already", [OUTCOME_WOULD] = "would", [OUTCOME_FAILED] = "failed",
+		[OUTCOME_FOREIGN] = "left-alone",
+	};
+
+	return outcome == OUTCOME_DONE ? done : names[outcome];
+}
+
 static json_t *root_json(const struct root_result *rr, const char *done)
 {
-	const char *outcomes[] = { done, "already", "would", "failed" };
-	json_t *j = json_pack("{s:s, s:s}", "dataset", rr->root->dataset, "outcome", outcomes[rr->outcome]);
+	json_t *j = json_pack("{s:s, s:s}", "dataset", rr->root->dataset, "outcome", outcome_name(rr->outcome, done));
 
 	if (rr->slot)
 		json_object_set_new(j, "slot", json_string(rr->slot));
@@ -108,26 +121,39 @@ static json_t *root_json(const struct root_result *rr, const char *done)
 	return j;
 }
 
-static json_t *result_json(const struct unlock_result *res, const char *done, json_t *absent)
+static json_t *report_json(const struct unlock_report *report)
 {
+	const struct unlock_result *res = report->roots;
 	json_t *roots = json_array(), *keyrings = json_array();
+	json_t *mounts = report->mounts ? mount_report_json(report->mounts, report->mounts_done) : NULL;
 
 	for (size_t i = 0; i < res->n_roots; i++)
-		json_array_append_new(roots, root_json(&res->roots[i], done));
+		json_array_append_new(roots, root_json(&res->roots[i], report->done));
 	for (size_t i = 0; i < res->n_keyrings; i++)
 		json_array_append_new(keyrings, keyring_json(&res->keyrings[i]));
-	return json_pack("{s:o, s:o, s:o*}", "roots", roots, "keyrings", keyrings, "absent", absent);
+	return json_pack("{s:o, s:o, s:o*, s:o*}", "roots", roots, "keyrings", keyrings, "mounts", mounts, "absent",
+			 report->absent);
 }
 
-enum err unlock_report_print(bool json, const struct unlock_result *res, const char *done, json_t *absent,
-			     struct err_ctx *e)
+static void print_text(const struct unlock_report *report)
+{
+	const struct unlock_result *res = report->roots;
+
+	for (size_t i = 0; i < res->n_keyrings; i++)
+		print_keyring(&res->keyrings[i]);
+	if (report->mounts && report->mounts_first)
+		mount_report_print(report->mounts, report->mounts_done);
+	for (size_t i = 0; i < res->n_roots; i++)
+		print_root(res, &res->roots[i], report->done);
+	if (report->mounts && !report->mounts_first)
+		mount_report_print(report->mounts, report->mounts_done);
+}
+
+enum err unlock_report_print(bool json, const struct unlock_report *report, struct err_ctx *e)
 {
 	output_progress(NULL);
 	if (json)
-		return output_json(result_json(res, done, absent), e);
-	for (size_t i = 0; i < res->n_keyrings; i++)
-		print_keyring(&res->keyrings[i]);
-	for (size_t i = 0; i < res->n_roots; i++)
-		print_root(res, &res->roots[i], done);
+		return output_json(report_json(report), e);
+	print_text(report);
 	return ERR_OK;
 }

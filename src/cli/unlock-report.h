@@ -4,12 +4,23 @@
 
 #include <jansson.h>
 
-#include "core/unlock.h"
+#include "core/mount.h"
+
+/* What there is to tell. */
+struct unlock_report {
+	const struct unlock_result *roots;
+	const char *done;                   /* what should have become of the roots: "unlocked", "locked" */
+	const struct mount_results *mounts; /* NULL if none were asked for */
+	const char *mounts_done;            /* "mounted", "unmounted" */
+	bool mounts_first;                  /* they were done before the roots */
+	json_t *absent;                     /* what should be here and is not; NULL for nothing; consumed */
+};
 
 /*
- * Prints a line for each root, and before them once what is to be said about each keyring; or one JSON document.
- * done is what should have become of the roots: "unlocked", "locked". absent, which is consumed, lists what should be
- * here and is not; NULL for nothing. Errors: ERR_NO_MEMORY.
+ * Prints a line for each root and each file system, and before them once what is to be said about each keyring; or one
+ * JSON document. Errors: ERR_NO_MEMORY.
  */
-must_check enum err unlock_report_print(bool json, const struct unlock_result *res, const char *done, json_t *absent,
-					struct err_ctx *e);
+must_check enum err unlock_report_print(bool json, const struct unlock_report *report, struct err_ctx *e);
+
+/* An outcome as JSON has it; done as above. */
+const char *outcome_name(enum outcome outcome, const char *done);

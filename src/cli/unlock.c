@@ -51,10 +51,12 @@ struct work {
 	struct session session;
 	struct inventory inventory;
 	struct unlock_result result;
+	struct mount_results mounts;
 };
 
 static void work_clear(struct work *w)
 {
+	mount_results_clear(&w->mounts);
 	unlock_result_clear(&w->result);
 	inventory_clear(&w->inventory);
 	session_clear(&w->session);
@@ -156,28 +158,78 @@ static enum err report_absent(const struct work *w, json_t *list)
 	return code;
 }
 
-/* If all failures are of one kind, the exit status tells which; else "partial". */
-static enum err sum_up(const struct unlock_result *res, enum err absent, struct err_ctx *e)
+/* ---- what came of it ---- */
+
+/* What went well, and the one kind of failure that there was, or "partial". */
+struct tally {
+	enum err code;
+	size_t n_ok;
+};
+
+static void count(struct tally *t, enum outcome outcome, enum err code)
 {
-	enum err code = absent;
-	size_t n_ok = 0;
+	if (outcome == OUTCOME_FAILED)
+		t->code = t->code && t->code != code ? ERR_PARTIAL : code;
+	else if (outcome != OUTCOME_FOREIGN)
+		t->n_ok++;
+}
 
-	for (size_t i = 0; i < res->n_roots; i++) {
-		const struct root_result *rr = &res->roots[i];
+/* If all failures are of one kind, the exit status tells which; else "partial". */
+static enum err sum_up(const struct work *w, enum err absent, struct err_ctx *e)
+{
+	struct tally t = { .code = absent };
 
-		if (rr->outcome != OUTCOME_FAILED)
-			n_ok++;
-		else if (code == ERR_OK || code == rr->error.code)
-			code = rr->error.code;
-		else
-			code = ERR_PARTIAL;
-	}
-	if (code == ERR_OK)
+	for (size_t i = 0; i < w->result.n_roots; i++)
+		count(&t, w->result.roots[i].outcome, w->result.roots[i].error.code);
+	for (size_t i = 0; i < w->mounts.n; i++)
+		count(&t, w->mounts.all[i].outcome, w->mounts.all[i].error.code);
+	if (t.code == ERR_OK)
 		return ERR_OK;
 	err_clear(e);
-	e->code = n_ok ? ERR_PARTIAL : code;
+	e->code = t.n_ok ? ERR_PARTIAL : t.code;
 	return e->code; /* the reasons were printed: an empty chain says so */
 }
+
+/* What one of the two verbs does, in words. */
+struct words {
+	const char *verb, *done, *mount_option, *mounts_done;
+};
+
+static const struct words to_unlock = { "unlock", "unlocked", "mount", "mounted" };
+static const struct words to_lock = { "lock", "locked", "unmount", "unmounted" };
+
+static enum err tell(const struct work *w, const struct words *words, json_t *absent, struct err_ctx *e)
+{
+	const struct unlock_report report = {
+		.roots = &w->result, .done = words->done, .absent = absent, .mounts_done = words->mounts_done,
+		.mounts = invocation_has(w->inv, words->mount_option) ? &w->mounts : NULL,
+		.mounts_first = words == &to_lock,
+	};
+
+	return unlock_report_print(w->inv->json, &report, e);
+}
+
+/* Cut off half-way: what was done until then is told all the same. */
+static void tell_part(const struct work *w, const struct words *words)
+{
+	if (w->result.n_roots + w->mounts.n > 0)
+		(void)!tell(w, words, NULL, NULL);
+}
+
+/* The end of both verbs: tells all, and judges it. */
+static enum err finish(const struct work *w, const struct words *words, struct err_ctx *e)
+{
+	bool expects = words == &to_unlock && invocation_has(w->inv, "all");
+	json_t *list = expects && w->inv->json ? json_array() : NULL;
+	enum err absent = expects ? report_absent(w, list) : ERR_OK;
+	enum err err = tell(w, words, list, e);
+
+	if (!err && !absent && w->result.n_roots == 0 && !w->inv->json)
+		printf("nothing to %s: no encryption root with a keyring is imported\n", words->verb);
+	return err ? err : sum_up(w, absent, e);
+}
+
+/* ---- unlock ---- */
 
 static enum err unlock_once(struct work *w, const char *trust, struct err_ctx *e)
 {
@@ -188,9 +240,8 @@ static enum err unlock_once(struct work *w, const char *trust, struct err_ctx *e
 	unlock_result_clear(&w->result);
 	output_progress("opening");
 	enum err err = unlock_roots(&r, &w->result, e);
-	/* cut off half way: what was done until then is told all the same */
-	if (err && w->result.n_roots > 0)
-		(void)!unlock_report_print(w->inv->json, &w->result, "unlocked", NULL, NULL);
+	if (err)
+		tell_part(w, &to_unlock);
 	if (!err)
 		err = remember_opened(w, r.open.trust != NULL, e);
 	return err;
@@ -203,6 +254,28 @@ static enum err unlock_trusted(struct work *w, struct err_ctx *e)
 	enum err err = ask_trust(first_unknown(&w->result), fingerprint, &trusted, e);
 
 	return err || !trusted ? err : unlock_once(w, fingerprint, e);
+}
+
+static struct mount_request mount_request_of(const struct work *w)
+{
+	return (struct mount_request){
+		.inventory = &w->inventory, .unlocked = &w->result, .datasets = w->inv->arguments,
+		.n_datasets = w->inv->n_arguments, .config = &w->session.config, .dry_run = w->inv->dry_run,
+	};
+}
+
+static enum err mount_unlocked(struct work *w, struct err_ctx *e)
+{
+	struct mount_request r = mount_request_of(w);
+
+	/* without roots there may be no pool at all, and nothing to ask ZFS about */
+	if (!invocation_has(w->inv, "mount") || w->result.n_roots == 0)
+		return ERR_OK;
+	output_progress("mounting");
+	enum err err = mount_roots(&r, &w->mounts, e);
+	if (err)
+		tell_part(w, &to_unlock);
+	return err;
 }
 
 static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
@@ -218,19 +291,26 @@ static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
 		err = unlock_once(w, NULL, e);
 	if (!err && may_ask_trust(inv, &w->result))
 		err = unlock_trusted(w, e);
-	if (err)
-		return err;
-	json_t *absent = inv->json && invocation_has(inv, "all") ? json_array() : NULL;
-	enum err code = invocation_has(inv, "all") ? report_absent(w, absent) : ERR_OK;
-	err = unlock_report_print(inv->json, &w->result, "unlocked", absent, e);
-	return err ? err : sum_up(&w->result, code, e);
+	if (!err)
+		err = mount_unlocked(w, e);
+	return err ? err : finish(w, &to_unlock, e);
 }
 
-static enum err lock_once(struct work *w, struct err_ctx *e)
-{
-	struct unlock_request r = request_of(w);
+/* ---- lock ---- */
 
-	return lock_roots(&r, &w->result, e);
+static enum err unmount_and_lock(struct work *w, struct err_ctx *e)
+{
+	struct mount_request m = mount_request_of(w);
+	struct unlock_request r = request_of(w);
+	enum err err = ERR_OK;
+
+	if (invocation_has(w->inv, "unmount") && w->inventory.n_roots > 0)
+		err = unmount_roots(&m, &w->mounts, e);
+	if (!err)
+		err = lock_roots(&r, &w->result, e);
+	if (err)
+		tell_part(w, &to_lock);
+	return err;
 }
 
 static enum err run_lock(const struct invocation *inv, struct err_ctx *e)
@@ -241,12 +321,8 @@ static enum err run_lock(const struct invocation *inv, struct err_ctx *e)
 	if (!err)
 		err = begin(w, inv, e);
 	if (!err)
-		err = lock_once(w, e);
-	if (!err)
-		err = unlock_report_print(inv->json, &w->result, "locked", NULL, e);
-	if (!err)
-		err = sum_up(&w->result, ERR_OK, e);
-	return err;
+		err = unmount_and_lock(w, e);
+	return err ? err : finish(w, &to_lock, e);
 }
 
 static const struct option_spec unlock_options[] = {
@@ -254,11 +330,13 @@ static const struct option_spec unlock_options[] = {
 	OPTION_RECOVERY,
 	OPTION_RECOVERY_FD,
 	OPTION_TRUST,
+	{ "mount", 0, NULL, "then mount the file systems that are encrypted under these roots", false },
 	{ 0 },
 };
 
 static const struct option_spec lock_options[] = {
 	{ "all", 'a', NULL, "every encryption root with a keyring, in all imported pools", false },
+	{ "unmount", 0, NULL, "unmount before what is mounted of these roots, never by force", false },
 	{ 0 },
 };
 
@@ -268,7 +346,10 @@ const struct verb verb_unlock = {
 	.summary = "Load the keys of the encryption roots at and below each DATASET",
 	.details = "The slots of each keyring are tried in its order, without asking anybody anything, unless\n"
 		   "--recovery says so. One root that fails stops no other. Already unlocked is success.\n"
-		   "Nothing is mounted: zfs mount -a does that.",
+		   "With --mount, what is not encrypted below a root, and what would be mounted over a system\n"
+		   "folder or by way of a symbolic link, is refused. zseal.conf may allow folders:\n"
+		   "  [mount]\n"
+		   "  allow = /usr/local",
 	.options = unlock_options,
 	.lists = true,
 	.changes = true,
@@ -280,8 +361,8 @@ const struct verb verb_lock = {
 	.name = "lock",
 	.arguments = "--all | DATASET…",
 	.summary = "Unload the keys of the encryption roots at and below each DATASET",
-	.details = "Deepest first. What is mounted or in use stays open and is reported, as is every root\n"
-		   "that zseal could not open again.",
+	.details = "Deepest first. What is in use stays open and is reported, as is what is mounted, without\n"
+		   "--unmount, and every root that zseal could not open again.",
 	.options = lock_options,
 	.lists = true,
 	.changes = true,

@@ -80,6 +80,23 @@ static const struct option_spec *find_spec(const struct getopt_tables *t, int c)
 	return NULL;
 }
 
+/* The word on the line that getopt has just taken: the one before an argument that stands by itself. */
+static const char *taken_word(char **argv)
+{
+	return argv[optarg && optarg == argv[optind - 1] ? optind - 2 : optind - 1];
+}
+
+/*
+ * getopt takes "--al" for --all. What scripts have come to rely on would break, or mean something else, as soon as a verb
+ * has another option that begins so.
+ */
+static bool is_abbreviated(const struct option_spec *o, int c, char **argv)
+{
+	const char *word = taken_word(argv);
+
+	return c >= LONG_BASE && strcspn(word, "=") != strlen("--") + strlen(o->name);
+}
+
 static enum err take_option(struct invocation *inv, const struct option_spec *o, const char *value, struct err_ctx *e)
 {
 	if (str_equal(o->name, "json"))
@@ -126,8 +143,8 @@ enum err invocation_parse(const struct verb *verb, int argc, char **argv, struct
 
 		if (c == ':')
 			wrong = err_set(err ? NULL : e, ERR_USAGE, "%.64s needs an argument", argv[optind - 1]);
-		else if (!o)
-			wrong = err_set(err ? NULL : e, ERR_USAGE, "there is no option %.64s", argv[optind - 1]);
+		else if (!o || is_abbreviated(o, c, argv))
+			wrong = err_set(err ? NULL : e, ERR_USAGE, "there is no option %.64s", taken_word(argv));
 		else
 			wrong = take_option(&inv, o, optarg, err ? NULL : e);
 		err = err ? err : wrong;

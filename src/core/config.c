@@ -6,6 +6,7 @@
 
 #include "core/config.h"
 #include "sys/file.h"
+#include "sys/path.h"
 #include "tpm2/tpm2.h"
 
 enum { CONFIG_SIZE_MAX = 64 << 10, TIMEOUT_MAX_S = 3600 };
@@ -61,6 +62,15 @@ static bool set_fingerprint(struct config *c, const char *value)
 	return set_text(c->trusted[c->n_trusted++], FINGERPRINT_TEXT_SIZE, value);
 }
 
+static bool set_mount_allowed(struct config *c, const char *value)
+{
+	char path[PATH_MAX];
+
+	if (c->n_mount_allowed == MOUNT_ALLOWED_MAX || !path_normalise(value, path))
+		return false;
+	return set_text(c->mount_allowed[c->n_mount_allowed++], MOUNT_ALLOWED_SIZE, path);
+}
+
 static const struct {
 	const char *section, *key;
 	bool (*set)(struct config *c, const char *value);
@@ -70,8 +80,11 @@ static const struct {
 	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
 	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
+	{ "mount", "allow", set_mount_allowed, "an absolute path without .., of at most 32" },
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
+
+static const struct config config_default = { .tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000 };
 
 struct reading {
 	const char *path;
@@ -98,16 +111,28 @@ static int take_line(void *arg, const char *section, const char *name, const cha
 	return 0;
 }
 
+enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e)
+{
+	struct config c = config_default;
+	struct reading r = { .path = path, .config = &c, .e = e };
+	int line = ini_parse_string(text, take_line, &r);
+
+	if (r.err)
+		return err_wrap(e, r.err, "line %d", line);
+	if (line)
+		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", path, line);
+	*ret = c;
+	return ERR_OK;
+}
+
 enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 {
-	struct config c = { .tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000 };
-	struct reading r = { .path = path ? path : CONFIG_PATH, .config = &c, .e = e };
 	_cleanup_free_ char *text = NULL;
 	struct err_ctx missing = { 0 };
-	enum err err = file_read_trusted(r.path, CONFIG_SIZE_MAX, &text, &missing);
+	enum err err = file_read_trusted(path ? path : CONFIG_PATH, CONFIG_SIZE_MAX, &text, &missing);
 
 	if (err && !path && missing.sys_errno == ENOENT) {
-		*ret = c;
+		*ret = config_default;
 		return ERR_OK;
 	}
 	if (err && missing.sys_errno == ENOENT)
@@ -117,11 +142,5 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 			*e = missing;
 		return err;
 	}
-	int line = ini_parse_string(text, take_line, &r);
-	if (r.err)
-		return err_wrap(e, r.err, "line %d", line);
-	if (line)
-		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", r.path, line);
-	*ret = c;
-	return ERR_OK;
+	return config_parse(text, path ? path : CONFIG_PATH, ret, e);
 }

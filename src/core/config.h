@@ -12,7 +12,7 @@
 
 #define CONFIG_PATH "/etc/zseal/zseal.conf"
 
-enum { TRUSTED_MAX = 64, TCTI_SIZE = 256 };
+enum { TRUSTED_MAX = 64, TCTI_SIZE = 256, MOUNT_ALLOWED_MAX = 32, MOUNT_ALLOWED_SIZE = 256 };
 
 struct config {
 	char tcti[TCTI_SIZE];        /* [tpm2] tcti; default device:/dev/tpmrm0 */
@@ -22,6 +22,8 @@ struct config {
 	bool first_use;              /* [trust] first-use = yes: a keyring that was never seen is trusted */
 	unsigned n_trusted;          /* [trust] fingerprint, may be repeated */
 	char trusted[TRUSTED_MAX][FINGERPRINT_TEXT_SIZE];
+	unsigned n_mount_allowed;    /* [mount] allow, may be repeated: may be mounted over, and what is below it */
+	char mount_allowed[MOUNT_ALLOWED_MAX][MOUNT_ALLOWED_SIZE]; /* as path_normalise() writes them */
 };
 
 /*
@@ -29,3 +31,6 @@ struct config {
  * Errors: ERR_CONFIG (file and line), ERR_CONFIG_UNSAFE, ERR_IO.
  */
 must_check enum err config_load(const char *path, struct config *ret, struct err_ctx *e);
+
+/* The same of a text; path is for messages. Pure. Errors: ERR_CONFIG, ERR_NO_MEMORY. */
+must_check enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e);

@@ -182,7 +182,6 @@ void kept_copy_clear(struct kept_copy *c)
 	header_copy_clear(&c->copy);
 	free(TAKE(c->path));
 }
-DEFINE_CLEANUP(struct kept_copy *, kept_copy_clear)
 
 void kept_copies_clear(struct kept_copies *c)
 {
@@ -200,6 +199,12 @@ struct search {
 static bool is_of_wanted(const struct search *s, const char *path)
 {
 	return s->wanted->keyring && strncmp(path, s->folder, strlen(s->folder)) == 0;
+}
+
+/* GENERATION, of GENERATION or GENERATION.N. */
+static unsigned long generation_of(const char *path)
+{
+	return strtoul(strrchr(path, '/') + 1, NULL, 10);
 }
 
 /*
@@ -232,14 +237,18 @@ static unsigned worth(const struct search *s, const struct kept_copy *c)
 	       (c->copy.pool_guid != 0 ? 4u : 0) | (c->moved ? 0 : 2u) | (asked ? 1u : 0);
 }
 
-/* Of one second, GENERATION comes before GENERATION.1, which it replaced. */
+/* Of one second, the later generation; and GENERATION comes before GENERATION.1, which it replaced. */
 static bool is_better(const struct search *s, const struct kept_copy *a, const struct kept_copy *b)
 {
 	unsigned worth_a = worth(s, a), worth_b = worth(s, b);
 
 	if (worth_a != worth_b)
 		return worth_a > worth_b;
-	return a->copy.saved > b->copy.saved || (a->copy.saved == b->copy.saved && strcmp(a->path, b->path) < 0);
+	if (a->copy.saved != b->copy.saved)
+		return a->copy.saved > b->copy.saved;
+	if (generation_of(a->path) != generation_of(b->path))
+		return generation_of(a->path) > generation_of(b->path);
+	return strcmp(a->path, b->path) < 0;
 }
 
 /* Takes it over; of too many the worst goes. */

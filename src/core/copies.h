@@ -54,6 +54,7 @@ struct kept_copy {
 	bool moved; /* some name was another one in the file */
 };
 void kept_copy_clear(struct kept_copy *c);
+DEFINE_CLEANUP(struct kept_copy *, kept_copy_clear)
 
 enum { KEPT_COPIES_MAX = 16 };
 

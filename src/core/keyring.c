@@ -62,8 +62,9 @@ enum err keyring_add_slot(struct keyring *k, const char *name, const char *value
 	s->state = slot_parse(name, value, &s->slot, &s->error);
 	if (s->state == ERR_NO_MEMORY)
 		return err_set(e, ERR_NO_MEMORY, "room for slot %s", name);
-	if (!s->state && !k->state && !uuid_equal(&s->slot.keyring, &keyring_ring(k)->uuid))
-		s->state = err_set(&s->error, ERR_FORMAT, "slot %s belongs to another keyring", name);
+	/* whoever may set properties can set this one too; it is in no MAC and opens nothing */
+	if (!k->state && !slot_belongs_to(value, &keyring_ring(k)->uuid))
+		s->state = err_set(&s->error, ERR_SLOT_STRAY, PROPERTY_SLOT_PREFIX "%s on %s", name, k->dataset);
 	return ERR_OK;
 }
 

@@ -29,8 +29,8 @@ void repair_place_clear(struct repair_place *p);
 DEFINE_CLEANUP(struct repair_place *, repair_place_clear)
 
 /*
- * Reads what is there, and all copies on this machine (from: that file before them). If the pool has no keyring for
- * dataset, the best copy tells where it was. any_pool: as in struct copy_wanted.
+ * Reads what is there, all copies on this machine (from: that file before them), and the pool's history. If the pool
+ * has no keyring for dataset, the best copy tells where it was. any_pool: as in struct copy_wanted.
  * Errors: as inventory_load(), header_copy_load().
  */
 struct repair_search {
@@ -38,7 +38,7 @@ struct repair_search {
 	const char *from; /* or NULL */
 	bool any_pool;
 };
-must_check enum err repair_load(const struct repair_search *s, struct repair_place *ret, struct sources *ret_sources,
+must_check enum err repair_load(const struct repair_search *s, struct repair_place *p, struct sources *sources,
 				struct err_ctx *e);
 
 enum judgement {
@@ -90,6 +90,7 @@ struct repair {
 	struct repair_request request;
 	struct zfs *zfs;
 	struct opening opening;
+	struct opening first;         /* the attempts at the pool's own header, or the first copy's, if they failed */
 	const struct keyring *opened; /* the pool's, or a source's */
 	const char *opened_where;     /* NULL: the pool's */
 	struct ring ring;             /* as it shall be; its generation is the highest that was seen */
@@ -116,6 +117,8 @@ must_check enum err repair_judge(struct repair *r, const struct repair_request *
 /* Leaves an unknown or removed slot out. Errors: ERR_NO_SLOT if there is none such of that name. */
 must_check enum err repair_drop(struct repair *r, const char *name, struct err_ctx *e);
 void repair_drop_all(struct repair *r);
+/* Goes on without the recovery key that the header names, which nothing vouches for. */
+void repair_drop_recovery(struct repair *r);
 
 /* What still has to be dropped, or NULL. */
 const struct judged_slot *repair_undecided(const struct repair *r);

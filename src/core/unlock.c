@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "core/copies.h"
 #include "core/unlock.h"
 #include "event/event.h"
 #include "sys/process.h"
@@ -34,14 +35,22 @@ static struct keyring_result *result_of(struct unlock_result *res, const struct 
 	return NULL;
 }
 
-static void report_root(const struct root_result *rr, enum event_id done)
+/* ---- both ---- */
+
+struct job {
+	void (*decide)(const struct unlock_request *, struct zfs *, struct unlock_result *, struct root_result *);
+	enum event_id done, failed;
+	bool deepest_first;
+};
+
+static void report_root(const struct root_result *rr, const struct job *job)
 {
 	const struct keyring *k = rr->root->keyring;
 
 	if (rr->outcome != OUTCOME_DONE && rr->outcome != OUTCOME_FAILED)
 		return;
 	event_emit(&(struct event){
-		.id = rr->outcome == OUTCOME_DONE ? done : EVENT_KEY_REFUSED,
+		.id = rr->outcome == OUTCOME_DONE ? job->done : job->failed,
 		.dataset = rr->root->dataset,
 		.slot = rr->slot,
 		.keyring = k && !k->state ? &k->property.rings[0].ring.uuid : NULL,
@@ -150,6 +159,11 @@ static void decide_unlock(const struct unlock_request *r, struct zfs *zfs, struc
 
 /* ---- locking ---- */
 
+bool root_is_lockable(const struct root *root)
+{
+	return !root->locked && root->keyring && !root->state;
+}
+
 static void decide_lock(const struct unlock_request *r, struct zfs *zfs, struct unlock_result *res,
 			struct root_result *rr)
 {
@@ -170,18 +184,38 @@ static void decide_lock(const struct unlock_request *r, struct zfs *zfs, struct 
 	rr->outcome = err ? OUTCOME_FAILED : r->dry_run ? OUTCOME_WOULD : was_loaded ? OUTCOME_DONE : OUTCOME_ALREADY;
 }
 
-/* ---- both ---- */
-
-struct job {
-	void (*decide)(const struct unlock_request *, struct zfs *, struct unlock_result *, struct root_result *);
-	enum event_id done;
-	bool deepest_first;
-};
+/* ---- all of them ---- */
 
 /* Also one that lost its keyring, but has a record still. */
 static bool is_ours(const struct root *root)
 {
 	return root->keyring || (root->value && !root->misplaced);
+}
+
+static bool is_in_copy(const struct root *root)
+{
+	_cleanup_(kept_copy_clearp) struct kept_copy *kept = &(struct kept_copy){ 0 };
+	const struct copy_wanted wanted = {
+		.pool_guid = root->keyring->pool_guid, .dataset = root->dataset,
+		.keyring = root->keyring->state ? NULL : &root->keyring->property.rings[0].ring.uuid,
+	};
+
+	if (header_copy_find(&wanted, kept, NULL))
+		return false;
+	for (size_t i = 0; i < kept->copy.n_records; i++)
+		if (str_equal(kept->copy.records[i].name, root->dataset))
+			return true;
+	return false;
+}
+
+/*
+ * A pool's owner may have roots of his own below a keyring, which he opens by himself: not to open those is no failure
+ * of what boots. But a record can also be lost, and then the copy has it. A keyring's own dataset always had one.
+ */
+static bool is_foreign(const struct root *root)
+{
+	return root->keyring && (!root->value || root->misplaced) &&
+	       !str_equal(root->keyring->dataset, root->dataset) && !is_in_copy(root);
 }
 
 static enum err do_root(const struct unlock_request *r, const struct job *job, struct zfs *zfs,
@@ -193,8 +227,11 @@ static enum err do_root(const struct unlock_request *r, const struct job *job, s
 		return ERR_OK;
 	res->n_roots++;
 	rr->root = root;
-	job->decide(r, zfs, res, rr);
-	report_root(rr, job->done);
+	if (!r->strict && is_foreign(root))
+		rr->outcome = OUTCOME_FOREIGN;
+	else
+		job->decide(r, zfs, res, rr);
+	report_root(rr, job);
 	if (rr->outcome != OUTCOME_FAILED)
 		return ERR_OK;
 	res->n_failed++;
@@ -222,11 +259,10 @@ static enum err do_roots(const struct unlock_request *r, const struct job *job, 
 
 enum err unlock_roots(const struct unlock_request *r, struct unlock_result *ret, struct err_ctx *e)
 {
-	return do_roots(r, &(struct job){ .decide = decide_unlock, .done = EVENT_KEY_LOADED }, ret, e);
+	return do_roots(r, &(struct job){ decide_unlock, EVENT_KEY_LOADED, EVENT_KEY_REFUSED, false }, ret, e);
 }
 
 enum err lock_roots(const struct unlock_request *r, struct unlock_result *ret, struct err_ctx *e)
 {
-	return do_roots(r, &(struct job){ .decide = decide_lock, .done = EVENT_KEY_UNLOADED, .deepest_first = true },
-			ret, e);
+	return do_roots(r, &(struct job){ decide_lock, EVENT_KEY_UNLOADED, EVENT_LOCK_REFUSED, true }, ret, e);
 }

@@ -15,6 +15,7 @@ enum outcome {
 	OUTCOME_ALREADY,   /* it was */
 	OUTCOME_WOULD,     /* dry run: it would have been tried */
 	OUTCOME_FAILED,    /* error says why */
+	OUTCOME_FOREIGN,   /* left alone: it was never given to zseal */
 };
 
 struct root_result {
@@ -42,6 +43,8 @@ struct unlock_result {
 
 /*
  * Unlocks every root of inv that has a keyring or a key record; others count as failed only if strict (they were named).
+ * One below a keyring that neither the pool nor this machine's copy of the header has a record for was never given to
+ * zseal: unless strict it is left alone, and that is no failure. One whose record was lost is one.
  * The result borrows from inv. Errors: only what stops all: ERR_INTERRUPTED, ERR_ZFS_ABSENT, ERR_NOT_ROOT, ERR_NO_MEMORY,
  * ERR_BUG. *ret is filled in any case and the caller clears it.
  */
@@ -52,6 +55,9 @@ struct unlock_request {
 	bool dry_run;
 };
 must_check enum err unlock_roots(const struct unlock_request *r, struct unlock_result *ret, struct err_ctx *e);
+
+/* True if the root is open and zseal could open it again. */
+bool root_is_lockable(const struct root *root);
 
 /* Unloads the keys of the same roots, deepest first; roots that zseal could not open again are refused. */
 must_check enum err lock_roots(const struct unlock_request *r, struct unlock_result *ret, struct err_ctx *e);

@@ -5,7 +5,7 @@
  * Guarantees: keys go to the kernel in process, by libzfs_core; the one exception is `zpool create`, which takes the
  * new pool's key on its standard input. A property write compares first and happens in one transaction. Reading writes
  * nothing, not even history; a value comes out as it was set, byte for byte, whoever set it. Refuses: names that are no
- * dataset names, to parse what is meant for people, to mount. Why it reads with `zfs get` and writes with channel
+ * dataset names, to parse what is meant for people, to force an unmount. Why it reads with `zfs get` and writes with channel
  * programs: docs/architecture.md.
  */
 #pragma once
@@ -156,3 +156,12 @@ struct zfs_create {
  */
 must_check enum err zfs_create_pool(const struct zfs_create *c, struct deadline deadline, char **ret_output,
 				    struct err_ctx *e);
+
+/*
+ * Mounts one file system where its properties say, or unmounts it, never by force; unmounting takes along what is mounted
+ * below it. Whether it may be mounted there is for the caller to judge.
+ * Errors: ERR_ZFS_MOUNT, ERR_ZFS_UNMOUNT with zfs's own complaint, ERR_ZFS_NOT_FOUND, ERR_ZFS_ABSENT, ERR_USAGE, as zfs_get().
+ * Blocks: once zfs runs, until it ends; the deadline only keeps it from being started.
+ */
+must_check enum err zfs_mount(const char *dataset, struct deadline deadline, struct err_ctx *e);
+must_check enum err zfs_unmount(const char *dataset, struct deadline deadline, struct err_ctx *e);

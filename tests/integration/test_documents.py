@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: MIT
+"""What the documents say is done here, as it stands: the shell blocks of docs/without-zseal.md open pools, README's
+first session is what zseal prints, and the tests that docs/threat-model.md names for its claims exist.
+
+Guarantees: blocks are run in the document's order, by a shell that finds only the programs that the document names.
+"""
+import re
+import subprocess
+
+import pytest
+
+import canaries
+import headers
+from conftest import (ROOT, Dialogue, assert_nothing_secret, assert_opens, create_pool, is_locked, lock, one_zfs, run,
+                      zseal)
+from steps import needs_strace
+from transcript import masked
+
+DOCUMENT = ROOT / "docs/without-zseal.md"
+FOLDER = "/run/lab/tmp"
+
+# The document's first sentence. Of coreutils, those that it uses.
+TOOLS = """bash cat cut grep head jq mktemp openssl base64 rm sed sort tail tr xxd zfs zpool tpm2_flushcontext tpm2_load
+           tpm2_policypcr tpm2_readpublic tpm2_sessionconfig tpm2_startauthsession tpm2_unseal""".split()
+
+BEGIN = ["1", "2"]
+FROM_POOL, FROM_COPY, FROM_HISTORY = ["3.1", "3.4"], ["3.2", "3.4"], ["3.3", "3.4"]
+TPM, HANDLE, RECOVERY = ["4.1", "4.1a", "4.1c"], ["4.1", "4.1b", "4.1c"], ["4.2"]
+OPEN, MAC, END = ["5"], ["5.1"], ["6", "7"]
+
+
+def blocks(*sections):
+    return subprocess.run([ROOT / "tools/document-blocks", DOCUMENT, *sections], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def prepare(node, script):
+    """Puts a script into the machine, beside the programs that it may use."""
+    run(node, "bash", "-c", f'mkdir -p {FOLDER}/bin && for tool in {" ".join(TOOLS)}; do'
+                            f' ln -sf "$(command -v "$tool")" {FOLDER}/bin/; done')
+    run(node, "tee", f"{FOLDER}/steps", input=script)
+    return ["env", f"PATH={FOLDER}/bin", "bash", "--norc", f"{FOLDER}/steps"]
+
+
+def follow(node, *sections, typed="", root="tank", before=()):
+    """Does what these sections say in a fresh shell; gives what it showed."""
+    script = blocks(*sections).replace("\nroot=tank\n", f"\nroot={root}\n")
+    argv = prepare(node, script)
+    done = node.run([*before, *argv], input=typed)
+    said = done.stdout + done.stderr
+    assert_nothing_secret(node.world, "what the document's steps show", said)
+    return said
+
+
+def assert_opened(node, said, tank, root="tank"):
+    assert not is_locked(node, root), said
+    assert tank.fingerprint in said.splitlines(), said
+    assert not re.search("WRONG|MISTYPED|not found|rror:", said), said
+
+
+@pytest.fixture
+def tank(node):
+    """A pool with a slot of each type, exported."""
+    made = create_pool(node, args=["--handle", "0x81010001"])
+    run(node, "zpool", "export", "tank")
+    return made
+
+
+def lose_header(node):
+    run(node, "zpool", "import", "-N", "tank")
+    names = run(node, "zfs", "get", "-H", "-s", "local", "-o", "property", "all", "tank").split()
+    for name in filter(lambda name: name.startswith("zseal:"), names):
+        run(node, "zfs", "inherit", name, "tank")
+    run(node, "zpool", "export", "tank")
+
+
+# ---- without-zseal.md ----
+
+@pytest.mark.parametrize("slot", [TPM, HANDLE, RECOVERY], ids=["tpm2", "handle", "recovery"])
+def test_pool_opens_without_zseal(node, tank, slot):
+    said = follow(node, *BEGIN, *FROM_POOL, *slot, *OPEN, *MAC, *END, typed=tank.recovery_key + "\n")
+    assert_opened(node, said, tank)
+    assert "the MAC is right" in said
+    assert ("the right TPM" in said) == (slot != RECOVERY)
+    assert not run(node, "sh", "-c", "ls -d /run/without-zseal.* 2>&1 || true").startswith("/run")
+
+
+@pytest.mark.parametrize("header", [FROM_COPY, FROM_HISTORY], ids=["copy", "history"])
+def test_pool_whose_header_is_lost_opens_without_zseal(node, tank, header):
+    lose_header(node)
+    mac = MAC if header is FROM_COPY else []
+    said = follow(node, *BEGIN, *header, *RECOVERY, *OPEN, *mac, *END, typed=tank.recovery_key + "\n")
+    assert_opened(node, said, tank)
+    assert ("the MAC is right" in said) == bool(mac)
+
+
+@one_zfs
+def test_root_below_the_keyrings_dataset_opens_without_zseal(node):
+    made = create_pool(node)
+    headers.add_root(node, made, "tank/vm")
+    run(node, "zpool", "export", "tank")
+    said = follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=made.recovery_key + "\n", root="tank/vm")
+    assert_opened(node, said, made, "tank/vm")
+    assert is_locked(node, "tank")
+
+
+@one_zfs
+def test_slot_without_pcrs_opens_without_zseal(node):
+    made = create_pool(node, args=["--pcrs", "none"])
+    run(node, "zpool", "export", "tank")
+    assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *TPM, *OPEN, *END), made)
+
+
+@one_zfs
+def test_recovery_key_may_be_typed_as_people_type_without_zseal(node, tank):
+    typed = " ".join(group.upper() for group in tank.recovery_key.split("-")) + "\n"
+    assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=typed), tank)
+
+
+def assert_stays_locked(node, said, *words):
+    """The steps say so in these words, show nothing that opens, and zseal still opens the pool."""
+    for word in words:
+        assert word in said, said
+    assert is_locked(node, "tank")
+    run(node, "zpool", "export", "tank")
+    node.tpm.reboot()
+    run(node, "zpool", "import", "-N", "tank")
+    assert_opens(node, "tank")
+
+
+@one_zfs
+def test_mistyped_groups_are_named_without_zseal(node, tank):
+    groups = tank.recovery_key.split("-")
+
+    def mistyped(number):
+        group = groups[number - 1]
+        return "-".join([*groups[:number - 1], ("c" if group[0] != "c" else "b") + group[1:], *groups[number:]])
+    swapped = "-".join([groups[1], groups[0], *groups[2:]])
+    for typed, found in ((mistyped(1), ["group 1"]), (mistyped(8), ["group 8"]), (swapped, ["group 1", "group 2"])):
+        assert re.findall("MISTYPED: (.*)", follow_to_secret(node, typed)) == found
+    assert "MISTYPED: not 48 letters" in follow_to_secret(node, tank.recovery_key[:-1])
+    said = follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=mistyped(1) + "\n")
+    assert_stays_locked(node, said, "MISTYPED", "WRONG KEY")
+
+
+def follow_to_secret(node, typed):
+    """Without a header: a slip of the pen is found before it is needed."""
+    return follow(node, "1", *RECOVERY, typed=typed + "\n")
+
+
+@one_zfs
+def test_recovery_key_of_another_pool_opens_nothing_without_zseal(node, tank):
+    other = create_pool(node, "other", 2)
+    said = follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=other.recovery_key + "\n")
+    assert "MISTYPED" not in said and tank.fingerprint not in said
+    assert_stays_locked(node, said, "WRONG KEY")
+
+
+@one_zfs
+@pytest.mark.usefixtures("tank")
+def test_changed_pcrs_are_told_without_zseal(node):
+    node.tpm.extend(7, "another boot loader")
+    said = follow(node, *BEGIN, *FROM_POOL, *TPM, *OPEN, *END)
+    assert_stays_locked(node, said, "the right TPM", "a policy check failed", "0x99D")
+
+
+@one_zfs
+def test_another_tpm_is_told_without_zseal(node, tank):
+    node.stop()
+    other = node.world.node("b")
+    create_pool(other, "own", 2)
+    said = follow(other, *BEGIN, *FROM_POOL, *TPM, *OPEN, *END)
+    assert "WRONG TPM" in said and tank.fingerprint not in said
+    assert is_locked(other, "tank")
+    said = follow(other, "1", *FROM_POOL, *RECOVERY, *OPEN, *END, typed=tank.recovery_key + "\n")
+    assert_opened(other, said, tank)
+
+
+@one_zfs
+def test_changed_header_is_told_and_opens_without_zseal(node, tank):
+    run(node, "zpool", "import", "-N", "tank")
+    value = headers.get(node, "tank", "zseal:slot.recovery")
+    headers.put(node, "tank", "zseal:slot.recovery", headers.changed(value, lambda slot: slot.update(created=1)))
+    said = follow(node, "1", *FROM_POOL, *TPM, *OPEN, *MAC, *END)
+    assert "WRONG MAC" in said and "WRONG FINGERPRINT" not in said
+    assert not is_locked(node, "tank")
+
+
+@one_zfs
+def test_keyring_that_claims_another_fingerprint_is_told_without_zseal(node, tank):
+    run(node, "zpool", "import", "-N", "tank")
+    value = headers.get(node, "tank", "zseal:keyring")
+    headers.put(node, "tank", "zseal:keyring",
+                headers.changed(value, lambda k: k["rings"][0]["ring"].update(fingerprint=headers.second.b64(bytes(32)))))
+    said = follow(node, "1", *FROM_POOL, *TPM, *OPEN, *MAC)
+    assert "WRONG FINGERPRINT" in said and "WRONG MAC" in said and tank.fingerprint in said
+
+
+# ---- where keys show, as without-zseal.md says ----
+
+@pytest.fixture
+def watched(node):
+    """An open pool, and the search for all of its secrets."""
+    made = create_pool(node)
+    found = canaries.secrets_of(node, made)
+    lock(node, "tank")
+    return made, canaries.Search(found)
+
+
+def traced(node, calls, options, *sections, typed=""):
+    """The trace of all programs that the steps start."""
+    log = node.folder / "steps.strace"
+    before = ["strace", "-f", "-qq", "-s", "100000", *options, "-e", f"trace={calls}", "-o", log]
+    follow(node, *sections, typed=typed, before=before)
+    assert not is_locked(node, "tank")
+    run(node, "zfs", "unload-key", "tank")
+    text = log.read_text()
+    assert '"...' not in text, "strace cut something"
+    return text
+
+
+@one_zfs
+@needs_strace
+@pytest.mark.parametrize("slot", [TPM, RECOVERY], ids=["tpm2", "recovery"])
+def test_arguments_show_what_the_document_says(node, watched, slot):
+    tank, search = watched
+    text = traced(node, "execve", ["-v"], "1", *FROM_POOL, *slot, *OPEN, *MAC, *END, typed=tank.recovery_key + "\n")
+    kind = "recovery" if slot == RECOVERY else "tpm2"
+    assert search.in_text(text) == {f"key of slot {kind}'s wrap", "key of the record's wrap", "key of the MAC"}
+    shown = {line.split('"')[3] for line in text.splitlines() if search.in_text(line)}
+    assert shown == {"openssl"}
+
+
+@one_zfs
+def test_files_of_the_steps_hold_no_key(node, watched):
+    tank, search = watched
+    for slot in (TPM, RECOVERY):
+        follow(node, "1", *FROM_POOL, *slot, *OPEN, *MAC, "6", typed=tank.recovery_key + "\n")
+        assert not is_locked(node, "tank")
+        assert len(list(node.path("/run").glob("without-zseal.*/*"))) >= 1
+        for folder in ("/run", "/etc", "/var/lib/zseal", "/dev/shm"):
+            assert not search.in_folder(node.path(folder))
+        run(node, "zfs", "unload-key", "tank")
+
+
+PASTED = re.compile(r"^```sh\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+
+
+@one_zfs
+def test_steps_can_be_pasted_into_a_shell(node, tank):
+    """As a person does it: a block, what it shows, the next block; the recovery key is typed when it is asked for."""
+    argv = prepare(node, "")[:2]
+    pieces = PASTED.findall(DOCUMENT.read_text())
+    wanted = blocks(*BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END)
+    with Dialogue(node, [*argv, "bash", "--norc", "--noprofile", "-i"],
+                  env={"PS1": "paste> ", "HISTFILE": f"{FOLDER}/history", "TERM": "xterm"}) as person:
+        person.expect("paste> ")
+        for piece in filter(wanted.__contains__, pieces):
+            person.press(b"\033[200~" + piece.encode() + b"\033[201~\n")  # as a terminal pastes
+            if "read -rsp" in piece:
+                person.expect("Recovery key: $")
+                person.type(tank.recovery_key)
+            person.expect(r"paste> (\033\[\?2004h)?$")
+        person.type("exit")
+        said = person.end().stdout
+    assert not is_locked(node, "tank") and tank.fingerprint in said
+    assert_nothing_secret(node.world, "the terminal", said)
+    assert run(node, "sh", "-c", f"cat {FOLDER}/history 2>/dev/null || true") == ""
+
+
+# ---- README.md ----
+
+def session(text):
+    """Lines without what differs each time, or by where they are printed: indentation, the prompt, keys, dates."""
+    text = re.sub(r"[cbdefghijklnrtuv]{6}(-[cbdefghijklnrtuv]{6}){7}", "<key>", masked(text))
+    text = re.sub(r"Type group \d of the recovery key back: \w*", "<group>", text)
+    return [re.sub(r"^\w*:?~?# ", "# ", line) for line in map(str.strip, text.splitlines()) if line]
+
+
+@pytest.fixture(scope="module")
+def demonstration():
+    done = subprocess.run([ROOT / "demo/demo"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return session(done.stdout)
+
+
+def test_first_session_is_what_the_demonstration_prints(demonstration):
+    readme = (ROOT / "README.md").read_text()
+    shown = readme[readme.index("## A first session"):readme.index("## What it protects")]
+    lines = session("\n".join(line for line in shown.splitlines() if line.startswith("    ")))
+    assert len(lines) > 25 and sum(line.startswith("# zseal") for line in lines) >= 5
+    printed = iter(demonstration)
+    for line in lines:
+        assert line in printed, f"README shows {line!r}, which the demonstration does not print there"
+
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_names_is_there(document):
+    """Targets of make, verbs and options of zseal, files, and places in other documents."""
+    text = (ROOT / document).read_text()
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        linked = (ROOT / document).parent / path if path else ROOT / document
+        assert linked.exists(), f"{document} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            assert anchor in [re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    for path in re.findall(r"`((?:src|tests|docs|tools|demo|lab|fuzz)/[\w./-]*\w)`", text):
+        assert (ROOT / path).exists(), f"{document} names {path}"
+
+
+COMMAND = re.compile(r"(?:`|^    # )zseal ((?!v1)(?:[a-z-]+)(?: [a-z][a-z-]*)?)([^`\n]*)", re.MULTILINE)
+
+
+@one_zfs
+def test_every_command_line_of_zseal_in_a_document_is_one(node):
+    """Verbs and options are asked of the program itself."""
+    seen = 0
+    for document in DOCUMENTS:
+        for verb, rest in COMMAND.findall((ROOT / document).read_text()):
+            helped = next((done.stdout for words in (verb.split(), verb.split()[:1])
+                           if (done := zseal(node, *words, "--help")).status == 0), None)
+            assert helped, f"{document}: zseal {verb}"
+            for option in re.findall(r"(?<!\w)--?[a-z][a-z-]*", rest):
+                assert option in helped, f"{document}: zseal {verb}{rest}"
+            seen += 1
+    assert seen > 10
+
+
+# ---- threat-model.md ----
+
+CLAIM = re.compile(r"^\| (?!claim \||---)(.+) \| (.+) \|$", re.MULTILINE)
+PYTHON_TEST, C_TEST = r"^ *def {}\(", r"^static void {}\("
+
+
+def claims():
+    return CLAIM.findall((ROOT / "docs/threat-model.md").read_text().replace("|---|---|\n", ""))
+
+
+def has_test(place, name):
+    """A file of pytest's; or a folder of test programs in C, which may be split at any time."""
+    path = ROOT / place
+    if path.is_dir():
+        return any(re.search(C_TEST.format(name), file.read_text(), re.MULTILINE)
+                   and f"({name}" in file.read_text().replace(f"void {name}(", "") for file in path.glob("*.c"))
+    return path.is_file() and bool(re.search(PYTHON_TEST.format(name), path.read_text(), re.MULTILINE))
+
+
+def test_each_claim_about_threats_names_a_test_or_says_why_not():
+    assert len(claims()) > 40
+    for claim, shown in claims():
+        named = re.findall(r"`(tests/[\w./]+)::(\w+)`", shown)
+        assert named or re.match("not shown by a test: .{10}", shown), claim
+        for place, name in named:
+            assert has_test(place, name), f"{claim!r}: there is no {place}::{name}"
+
+
+def test_missing_tests_are_noticed():
+    """In no file, in another file, in no list of a test program."""
+    assert has_test("tests/unit", "test_nothing_readable_on_the_wire")
+    for place, name in (("tests/integration/test_pins.py", "test_cleared"), ("tests/none.py", "test_cleared"),
+                        ("tests/integration/test_bad_tpm.py", "test_clear"), ("tests/unit", "test_nothing")):
+        assert not has_test(place, name)
