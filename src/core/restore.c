@@ -203,8 +203,8 @@ static enum err prove_all(struct restoring *s, struct err_ctx *e)
 		err = zfs_open(&s->zfs, e);
 	if (!err)
 		err = restore_records(s, e);
-	if (!err && s->request->moved && s->report->n == 0)
-		err = err_set(e, ERR_NO_COPY, "the copy has no record that would show that it is of %s",
+	if (!err && s->request->moved && s->report->n == s->report->n_failed)
+		err = err_set(e, ERR_NO_COPY, "the copy is not of %s: nothing there opens by it",
 			      s->request->copy->dataset);
 	if (!err && s->request->write && (s->report->n == 0 || s->report->n_failed < s->report->n))
 		err = write_keyring(s, e);
