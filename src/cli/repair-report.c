@@ -46,9 +46,12 @@ void repair_report_print(const struct repair *r)
 	printf("the keyring on %s was opened by slot %s%s%s\n", dataset, r->opening.slot->name,
 	       r->opened_where ? " out of " : "", r->opened_where ? r->opened_where : "");
 	if (r->is_older)
-		printf("the header in the pool is older than one that was seen\n");
+		printf("  the header in the pool is older than one that was seen\n");
 	if (r->unfinished->found)
-		printf("a change to generation %u was cut off: it is taken back\n", r->ring.generation + 1);
+		printf("  a change to generation %u was cut off: it is taken back\n",
+		       keyring_ring(r->request.place->keyring)->generation + 1);
+	if (r->ring_where && !r->is_whole)
+		printf("  the keyring comes back from %s\n", r->ring_where);
 	for (unsigned i = 0; !r->is_whole && i < r->n_slots; i++)
 		print_slot(&r->slots[i]);
 	for (size_t i = 0; i < r->n_roots; i++)

@@ -4,6 +4,9 @@
  *
  *	2026-11-23.10:48:07 [txg:7] set tank/vm (54) zseal:slot.tpm2={"v":1,…}
  *	2026-11-23.10:48:07 [txg:6] inherit tank/vm (54) zseal:slot.tpm2=
+ *
+ * A history that is full overwrites its oldest records, but for those of the pool's making, which stay for ever: the first
+ * header of a pool that `zseal create` made can always be found.
  */
 #include <ctype.h>
 #include <string.h>
@@ -98,25 +101,31 @@ static bool parse_line(char *line, struct change *ret)
 	return true;
 }
 
+static enum err add_change(struct history *h, const struct change *c, struct err_ctx *e)
+{
+	/* doubling: whenever it is full, its size is a power of two */
+	if ((h->n & (h->n - 1)) == 0) {
+		struct change *more = reallocarray(h->changes, h->n ? 2 * h->n : 1, sizeof(*more));
+
+		if (!more)
+			return err_set(e, ERR_NO_MEMORY, "room for the pool's history");
+		h->changes = more;
+	}
+	h->changes[h->n++] = *c;
+	return ERR_OK;
+}
+
 static enum err parse_text(struct history *h, struct err_ctx *e)
 {
-	size_t room = 0;
+	enum err err = ERR_OK;
 
-	for (char *rest = h->text, *line; (line = strsep(&rest, "\n"));) {
+	for (char *rest = h->text, *line; !err && (line = strsep(&rest, "\n"));) {
 		struct change c;
 
-		if (!parse_line(line, &c))
-			continue;
-		if (h->n == room) {
-			room = room ? 2 * room : 64;
-			struct change *more = reallocarray(h->changes, room, sizeof(*more));
-			if (!more)
-				return err_set(e, ERR_NO_MEMORY, "room for the pool's history");
-			h->changes = more;
-		}
-		h->changes[h->n++] = c;
+		if (parse_line(line, &c))
+			err = add_change(h, &c, e);
 	}
-	return ERR_OK;
+	return err;
 }
 
 static enum err load(const char *pool, struct history *h, struct err_ctx *e)

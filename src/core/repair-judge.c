@@ -56,11 +56,12 @@ static enum err open_any(struct repair *r, struct err_ctx *e)
 	if (k && !try_keyring(r, k, NULL, &first))
 		return ERR_OK;
 	for (unsigned i = 0; i < sources->n && !stops(first.code); i++) {
+		const size_t tried = r->first.n_attempts;
 		struct err_ctx own = { 0 };
 
 		if (!try_keyring(r, sources->all[i].keyring, sources->all[i].where, &own))
 			return ERR_OK;
-		if (!first.code || stops(own.code) || (first.code == ERR_FORMAT && own.code))
+		if (!first.code || stops(own.code) || tried == 0)
 			first = own;
 	}
 	if (!first.code)
@@ -211,8 +212,12 @@ static enum err judge_ring(const struct view *v, struct err_ctx *e)
 	struct repair *r = v->r;
 	const bool keeps = v->same_mac && (!r->is_older || !v->decides);
 
-	r->ring = keeps || (v->same_ring && !v->decides) ? *keyring_ring(v->here)
-							 : v->newest ? *keyring_ring(v->newest->keyring) : *opened_ring(r);
+	if (keeps || (v->same_ring && !v->decides)) {
+		r->ring = *keyring_ring(v->here);
+	} else {
+		r->ring = v->newest ? *keyring_ring(v->newest->keyring) : *opened_ring(r);
+		r->ring_where = v->newest ? v->newest->where : r->opened_where;
+	}
 	if (r->ring.generation > GENERATION_MAX)
 		r->ring.generation = 1;
 	if (v->same_ring)
@@ -310,7 +315,7 @@ static void judge_with_copy(const struct view *v, const struct stored_slot *s, s
 		judged->judgement = JUDGED_BACK;
 		judged->value = copied;
 		judged->where = v->newest->where;
-	} else if (!copied && v->decides && v->r->is_older) {
+	} else if (!copied && v->decides && v->same_ring && generation_of(v->newest->keyring) > generation_of(v->here)) {
 		judged->judgement = JUDGED_REMOVED;
 		judged->where = v->newest->where;
 	}

@@ -94,6 +94,7 @@ struct repair {
 	const struct keyring *opened; /* the pool's, or a source's */
 	const char *opened_where;     /* NULL: the pool's */
 	struct ring ring;             /* as it shall be; its generation is the highest that was seen */
+	const char *ring_where;       /* the copy that it comes back from, or NULL: the pool's */
 	bool ring_unvouched;          /* its recovery key may be anybody's */
 	bool is_whole;                /* the header in the pool needs nothing */
 	bool is_older;                /* it is whole, and older than what this machine has seen */
