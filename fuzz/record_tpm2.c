@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 
 	must(argc == 2);
 	swtpm_start(&s, false);
-	for (const char *letter = "mnbsucpe"; *letter; letter++)
+	for (const char *letter = "mnbsucpelwv"; *letter; letter++)
 		record_operation(&s, argv[1], *letter, &sealed);
 	swtpm_stop(&s);
 	return 0;

@@ -44,24 +44,41 @@ static inline void fix_random_numbers(void)
 #pragma GCC diagnostic pop
 }
 
+static inline struct secret *fixed_secret(const char *text)
+{
+	uint8_t bytes[KEY_SIZE];
+	struct secret *secret = NULL;
+
+	memset(bytes, '.', sizeof(bytes));
+	memcpy(bytes, text, strlen(text));
+	must(secret_new_copy(bytes, sizeof(bytes), &secret, NULL) == ERR_OK);
+	return secret;
+}
+
+/* With a PIN, if that is what the slot needs. */
 static inline enum err run_unseal(struct tpm2 *t, const struct slot_tpm2 *sealed, struct err_ctx *e)
 {
-	_cleanup_secret_ struct secret *secret = NULL;
-	enum err err = tpm2_unseal(t, sealed, deadline_in(OPERATION_TIMEOUT_MS), &secret, e);
+	_cleanup_secret_ struct secret *secret = NULL, *auth = fixed_secret("the fuzzer's PIN");
+	struct deadline deadline = deadline_in(OPERATION_TIMEOUT_MS);
+	struct tpm2_try try = { .sealed = sealed, .auth = auth, .deadline = deadline };
+	enum err err = sealed->has_pin ? tpm2_unseal_pin(t, &try, &secret, e) :
+					 tpm2_unseal(t, sealed, deadline, &secret, e);
 
 	must((err == ERR_OK) == (secret != NULL));
 	must(!secret || secret_size(secret) == KEY_SIZE);
 	return err;
 }
 
-static inline enum err run_seal(struct tpm2 *t, struct slot_tpm2 *sealed, struct err_ctx *e)
+static inline enum err run_seal(struct tpm2 *t, bool with_pin, struct slot_tpm2 *sealed, struct err_ctx *e)
 {
-	uint8_t bytes[KEY_SIZE] = "the fuzzer's secret";
-	_cleanup_secret_ struct secret *secret = NULL;
+	_cleanup_secret_ struct secret *secret = fixed_secret("the fuzzer's secret");
+	_cleanup_secret_ struct secret *auth = with_pin ? fixed_secret("the fuzzer's PIN") : NULL;
+	struct tpm2_seal seal = { .secret = secret, .bank = TPM2_BANK_SHA256, .pcrs = PCR_7, .auth = auth };
+	enum err err = tpm2_seal(t, &seal, deadline_in(OPERATION_TIMEOUT_MS), sealed, e);
 
-	must(secret_new_copy(bytes, sizeof(bytes), &secret, NULL) == ERR_OK);
-	struct tpm2_seal seal = { .secret = secret, .bank = TPM2_BANK_SHA256, .pcrs = PCR_7 };
-	return tpm2_seal(t, &seal, deadline_in(OPERATION_TIMEOUT_MS), sealed, e);
+	if (with_pin && !err)
+		sealed->pin = (struct stretch){ .log_n = STRETCH_LOG_N_MIN, .r = STRETCH_R, .p = 1 };
+	return err;
 }
 
 static inline enum err run_bank(struct tpm2 *t, struct err_ctx *e)
@@ -77,9 +94,11 @@ static inline enum err run_bank(struct tpm2 *t, struct err_ctx *e)
 static inline enum err run_operation(char letter, struct tpm2 *t, struct slot_tpm2 *sealed, struct err_ctx *e)
 {
 	uint8_t name[TPM2_NAME_SIZE];
+	struct tpm2_lockout lockout;
 
 	switch (letter) {
 	case 'u':
+	case 'v':
 		return run_unseal(t, sealed, e);
 	case 'c':
 		return tpm2_check(t, sealed, e);
@@ -90,11 +109,14 @@ static inline enum err run_operation(char letter, struct tpm2 *t, struct slot_tp
 	case 'b':
 		return run_bank(t, e);
 	case 's':
-		return run_seal(t, sealed, e);
+	case 'w':
+		return run_seal(t, letter == 'w', sealed, e);
+	case 'l':
+		return tpm2_lockout_get(t, &lockout, e);
 	case 'p':
 		return tpm2_persist(t, sealed, A_HANDLE, e);
 	case 'e':
-		return tpm2_evict(t, A_HANDLE, e);
+		return tpm2_evict(t, sealed, A_HANDLE, e);
 	default:
 		return ERR_USAGE;
 	}

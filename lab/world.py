@@ -423,6 +423,14 @@ class Tpm:
         """Only SHA-1 has PCRs, as on old machines."""
         self._ask("no-sha256-bank")
 
+    def fault(self, kind, number):
+        """From now on, the response of this number goes wrong: see tpm/faults.py for the kinds."""
+        self._ask("fault", kind, number)
+
+    def no_fault(self):
+        """The line is as good as ever."""
+        self._ask("no-fault")
+
     def log(self):
         """Commands since log_clear(), as (name, response code): [("TPM2_Unseal", 0x99d)]."""
         file = self._node.folder / "tpm.log"

@@ -16,6 +16,7 @@ import shutil
 import socket
 
 from tpm import commands
+from tpm.faults import FaultyLine
 
 _COMMAND_SIZE_MAX = 4096
 # A kernel's write() has a command at once; here the rest of it may be under way.
@@ -23,8 +24,7 @@ _COMMAND_TIMEOUT_S = 5
 
 
 class Line:
-    """What a response passes on its way to the program. A faulty one (that corrupts, delays, drops, truncates) is a
-    subclass, put in the place of Relay.line."""
+    """What a response passes on its way to the program; faults.py has one that loses and changes them."""
 
     def send(self, program, command, response):
         del command
@@ -80,7 +80,7 @@ class Relay:
             "off": self._off, "on": self._on, "reboot": self._reboot, "power-cut": self._power_cut,
             "clear": self._clear, "lockout": self._lockout, "extend": chip.extend,
             "change-boot-chain": chip.change_boot_chain, "update-firmware": chip.update_firmware,
-            "no-sha256-bank": self._no_sha256_bank,
+            "no-sha256-bank": self._no_sha256_bank, "fault": self._fault, "no-fault": self._no_fault,
         }
 
     def run(self):
@@ -211,3 +211,9 @@ class Relay:
     def _lockout(self):
         self._switch_to(None)
         self._chip.lock_out()
+
+    def _fault(self, kind, number):
+        self.line = FaultyLine(kind, number)
+
+    def _no_fault(self):
+        self.line = Line()

@@ -91,6 +91,13 @@ enum err_class {
 	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
 	  "look on other machines in /var/lib/zseal/header and in your backups; give it with --from FILE")             \
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
+	/* answers of a person */                                                                                      \
+	X(CREDENTIAL, "credential", STATE, "the credential cannot be had",                                             \
+	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit")\
+	X(ANSWER_RULES, "answer-rules", REFUSED, "this cannot be a PIN or a passphrase",                               \
+	  "type it again, or look at what gives it; nothing was tried with it")                                        \
+	X(ANSWER_DIFFERENT, "answer-different", REFUSED, "it was not typed the same twice",                            \
+	  "run the same command again; nothing was changed")                                                           \
 	/* recovery key */                                                                                             \
 	X(RECOVERY_TYPO, "recovery-typo", REFUSED, "the recovery key is mistyped", "type that group again")            \
 	X(RECOVERY_WRONG, "recovery-wrong", REFUSED, "this recovery key belongs to something else",                    \
@@ -113,6 +120,8 @@ enum err_class {
 	  "find out who made it; zseal does not seal to it and does not replace it")                                   \
 	X(TPM_LOCKOUT, "tpm-lockout", UNAVAILABLE, "the TPM is in dictionary-attack lockout",                          \
 	  "wait (tpm2_getcap properties-variable tells how long), or reset it with the lockout authorisation")         \
+	X(TPM_LOCKOUT_NEAR, "tpm-lockout-near", UNAVAILABLE, "one more wrong PIN would lock the TPM",                  \
+	  "type the PIN at a terminal, or wait: the TPM forgets a wrong one after a while")                            \
 	X(TPM_POLICY, "tpm-policy", REFUSED, "the PCRs differ from those that the slot was sealed to",                 \
 	  "if you changed firmware or boot settings, open with the recovery key: zseal unlock --recovery DATASET")     \
 	X(TPM_BANK, "tpm-bank", REFUSED, "the TPM has no live PCR bank for this",                                      \

@@ -102,6 +102,17 @@ enum err secret_new_copy(const void *bytes, size_t size, struct secret **ret, st
 	return ERR_OK;
 }
 
+enum err secret_new_joined(const struct secret *a, const struct secret *b, struct secret **ret, struct err_ctx *e)
+{
+	enum err r = secret_new(a->size + b->size, ret, e);
+
+	if (r)
+		return r;
+	memcpy((*ret)->bytes, a->bytes, a->size);
+	memcpy((*ret)->bytes + a->size, b->bytes, b->size);
+	return ERR_OK;
+}
+
 /*
  * What was called with a secret left parts of it in frames below ours: its own, and vector registers that the loader
  * saved there when a library's function was called for the first time.

@@ -28,6 +28,10 @@ must_check enum err secret_new_random(size_t size, struct secret **ret, struct e
 /* Makes a copy of size bytes. The source is not wiped. Errors: as secret_new(). */
 must_check enum err secret_new_copy(const void *bytes, size_t size, struct secret **ret, struct err_ctx *e);
 
+/* Makes a secret of a's bytes and then b's. Errors: as secret_new(). */
+must_check enum err secret_new_joined(const struct secret *a, const struct secret *b, struct secret **ret,
+				      struct err_ctx *e);
+
 /* Wipes and frees; takes NULL. */
 void secret_free(struct secret *s);
 

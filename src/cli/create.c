@@ -173,7 +173,7 @@ static enum err get_ready(struct work *w, struct err_ctx *e)
 
 static enum err make(struct work *w, struct err_ctx *e)
 {
-	enum err err = w->inv->dry_run ? ERR_OK : new_slots_hand_over(&w->slots, w->inv, w->inv->arguments[0],
+	enum err err = w->inv->dry_run ? ERR_OK : new_slots_hand_over(&w->slots, w->inv->arguments[0],
 								       &w->creation.draft,
 								       &w->creation.recovery_confirmed, e);
 

@@ -231,7 +231,7 @@ static void ignore_difference(void *arg, const char *dataset, const char *proper
 static enum err prove(struct work *w, bool write, struct err_ctx *e)
 {
 	bool from = invocation_has(w->inv, "from");
-	enum err err = session_ask_recovery(&w->session, w->inv, e);
+	enum err err = session_ask_answers(&w->session, w->inv, e);
 	const struct restore_request r = {
 		.copy = write || from ? &w->copy.copy : &w->here,
 		.pool_guid = w->pool_guid,
@@ -331,7 +331,7 @@ static const struct option_spec backup_options[] = {
 	{ 0 },
 };
 
-static const struct option_spec verify_options[] = { OPTION_FROM, OPTION_RECOVERY, OPTION_RECOVERY_FD, OPTION_TRUST,
+static const struct option_spec verify_options[] = { OPTION_FROM, OPTIONS_ANSWERS, OPTION_TRUST,
 						     { 0 } };
 
 const struct verb verb_header_backup = {

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/new-slots.h"
 #include "cli/output.h"
-#include "cli/recovery.h"
 #include "format/recovery-key.h"
-#include "sys/terminal.h"
 
 enum { SEAL_TIMEOUT_MS = 60000 };
 
@@ -109,6 +105,26 @@ static enum err begin_slot(struct new_slots *n, const char *name, const struct d
 	return ERR_OK;
 }
 
+/* A PIN is worth what the TPM does against guessing. */
+static enum err warn_of_guessing(struct session *s, struct err_ctx *e)
+{
+	struct tpm2_lockout l;
+	enum err err = protector_tpm2_lockout(&s->context, &l, e);
+
+	if (!err && !l.auth_set)
+		fprintf(stderr, "zseal: WARNING: this TPM's lockout authorisation is empty: whoever boots this machine can "
+				"guess the PIN without limit\n  next: set it: tpm2_changeauth -c lockout\n");
+	return err;
+}
+
+static enum err choose_pin(struct new_slots *n, const struct invocation *inv, struct session *s, struct err_ctx *e)
+{
+	if (!answer_new_is_given(inv, ANSWER_PIN))
+		return ERR_OK;
+	enum err err = warn_of_guessing(s, e);
+	return err ? err : answer_ask_new(inv, ANSWER_PIN, &n->answer, e);
+}
+
 enum err new_slots_add_tpm(struct new_slots *n, const struct invocation *inv, struct session *s, const char *name,
 			   struct err_ctx *e)
 {
@@ -119,39 +135,31 @@ enum err new_slots_add_tpm(struct new_slots *n, const struct invocation *inv, st
 	new_slots_name_tpm(own);
 	if (!err)
 		err = choose_pcrs(inv, s, &r.pcrs, e);
+	if (!err)
+		err = choose_pin(n, inv, s, e);
+	r.answer = n->answer;
 	return err ? err : begin_slot(n, name ? name : own, &r, e);
+}
+
+/* ---- a passphrase's ---- */
+
+enum err new_slots_add_passphrase(struct new_slots *n, const struct invocation *inv, const char *name,
+				  struct err_ctx *e)
+{
+	enum err err = answer_ask_new(inv, ANSWER_PASSPHRASE, &n->answer, e);
+
+	if (err)
+		return err;
+	return begin_slot(n, name ? name : "passphrase", &(struct draft_slot_request){
+		.type = protector_passphrase.type, .answer = n->answer,
+	}, e);
 }
 
 /* ---- a recovery key's ---- */
 
-/* A descriptor that cannot take the key is noticed now, not when the slots are made. */
-static enum err check_descriptor(const struct invocation *inv, struct err_ctx *e)
-{
-	long fd = -1;
-	enum err err = invocation_number(inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
-	int mode = err ? -1 : fcntl((int)fd, F_GETFL);
-
-	if (!err && (mode < 0 || (mode & O_ACCMODE) == O_RDONLY))
-		err = err_set(e, ERR_USAGE, "--recovery-to-fd %ld: that descriptor is not open for writing", fd);
-	return err;
-}
-
-/* Whether there is a way to hand the recovery key over, before anything is made. */
-static enum err check_way(const struct invocation *inv, struct err_ctx *e)
-{
-	if (inv->dry_run)
-		return ERR_OK;
-	if (invocation_has(inv, "recovery-to-fd"))
-		return check_descriptor(inv, e);
-	if (terminal_available())
-		return ERR_OK;
-	return err_set(e, ERR_NO_INPUT, "the recovery key is shown once, on a terminal: there is none here; "
-					"--recovery-to-fd N takes it");
-}
-
 enum err new_slots_add_recovery(struct new_slots *n, const struct invocation *inv, const char *name, struct err_ctx *e)
 {
-	enum err err = check_way(inv, e);
+	enum err err = recovery_takers_find(inv, &n->takers, e);
 
 	if (!err)
 		err = secret_new_random(RECOVERY_KEY_SIZE, &n->recovery_key, e);
@@ -162,18 +170,18 @@ enum err new_slots_add_recovery(struct new_slots *n, const struct invocation *in
 	}, e);
 }
 
-enum err new_slots_hand_over(const struct new_slots *n, const struct invocation *inv, const char *dataset,
-			     const struct draft *d, bool *ret_confirmed, struct err_ctx *e)
+enum err new_slots_hand_over(const struct new_slots *n, const char *dataset, const struct draft *d,
+			     bool *ret_confirmed, struct err_ctx *e)
 {
-	long fd = -1;
+	struct handover h = {
+		.key = n->recovery_key, .dataset = dataset, .keyring = &d->ring.uuid,
+		.fingerprint = d->ring.fingerprint, .takers = n->takers,
+	};
 
-	(void)dataset;
-	(void)d;
 	if (!n->recovery_key)
 		return ERR_OK;
 	output_progress(NULL);
-	enum err err = invocation_number(inv, "recovery-to-fd", INT_MAX, -1, &fd, e);
-	return err ? err : recovery_hand_over(n->recovery_key, (int)fd, ret_confirmed, e);
+	return recovery_hand_over(&h, ret_confirmed, e);
 }
 
 /* ---- the first two ---- */
@@ -185,7 +193,8 @@ static enum err check_not_without(const struct invocation *inv, struct err_ctx *
 		const char *without, *option;
 	} pairs[] = {
 		{ "no-tpm", "pcrs" }, { "no-tpm", "handle" }, { "no-tpm", "slot-name" },
-		{ "no-recovery", "recovery-to-fd" },
+		{ "no-tpm", "new-pin" }, { "no-tpm", "new-pin-fd" }, { "no-tpm", "new-pin-credential" },
+		{ "no-recovery", "recovery-to-fd" }, { "no-recovery", "recovery-sheet-fd" }, { "no-recovery", "no-qr" },
 	};
 
 	if (invocation_has(inv, "no-tpm") && invocation_has(inv, "no-recovery"))
@@ -203,6 +212,7 @@ enum err new_slots_choose_first(struct new_slots *n, const struct invocation *in
 
 	if (!err && !invocation_has(inv, "no-tpm"))
 		err = new_slots_add_tpm(n, inv, s, invocation_value(inv, "slot-name"), e);
+	s->context.answers[ANSWER_PIN] = n->answer;
 	if (err || invocation_has(inv, "no-recovery"))
 		return err;
 	if (n->n > 0 && str_equal(n->names[0], "recovery"))

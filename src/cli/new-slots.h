@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "cli/recovery.h"
 #include "cli/session.h"
 #include "core/draft.h"
 
@@ -13,27 +14,27 @@ struct new_slots {
 	struct draft_slot_request slots[2];
 	char names[2][NAME_SIZE];
 	struct secret *recovery_key; /* new, or NULL */
+	struct recovery_takers takers;
 	struct secret *answer;       /* a new PIN or passphrase, or NULL */
 };
 void new_slots_clear(struct new_slots *n);
 DEFINE_CLEANUP(struct new_slots *, new_slots_clear)
 
-/* The options that say what a TPM's slot shall be like; those of a first pair of slots; those of a recovery key. */
+/* The options that say what a TPM's slot shall be like; those of a first pair of slots. */
 #define OPTIONS_TPM_SLOT                                                                                               \
 	{ "pcrs", 0, "LIST", "seal to these PCRs, such as 0+7, or none (PCR 7 if it is measured)", false },            \
-	{ "handle", 0, "HANDLE", "keep the sealed object at this persistent TPM handle as well", false }
-#define OPTIONS_RECOVERY_KEY                                                                                           \
-	{ "recovery-to-fd", 0, "N", "write the recovery key to file descriptor N instead of the terminal", false }
+	{ "handle", 0, "HANDLE", "keep the sealed object at this persistent TPM handle as well", false },              \
+	OPTIONS_NEW_PIN
 #define OPTIONS_FIRST_SLOTS                                                                                            \
 	{ "no-tpm", 0, NULL, "no slot for this machine's TPM", false },                                                \
 	{ "no-recovery", 0, NULL, "no recovery key: if the TPM is lost, so is the pool", false },                      \
 	OPTIONS_TPM_SLOT,                                                                                              \
 	{ "slot-name", 0, "NAME", "name of the TPM slot (tpm2-HOSTNAME)", false },                                     \
-	OPTIONS_RECOVERY_KEY
+	OPTIONS_RECOVERY_TAKERS
 
 /*
  * A TPM slot and a recovery key, less what --no-tpm and --no-recovery leave out; checks that there is a way to hand the
- * key over. The new recovery key is the session's answer from then on, so that it proves what was made with it.
+ * key over. The new recovery key and PIN are the session's answers from then on, and prove what was made with them.
  * Errors: ERR_USAGE, ERR_NO_INPUT, ERR_TPM_*.
  */
 must_check enum err new_slots_choose_first(struct new_slots *n, const struct invocation *inv, struct session *s,
@@ -54,5 +55,5 @@ void new_slots_name_tpm(char ret[static NAME_SIZE]);
  * Shows the new recovery key, if there is one, and has it typed back (cli/recovery.h); what is protected by it is named
  * on its sheet: a dataset, and the keyring of d. Errors: as recovery_hand_over().
  */
-must_check enum err new_slots_hand_over(const struct new_slots *n, const struct invocation *inv, const char *dataset,
-					const struct draft *d, bool *ret_confirmed, struct err_ctx *e);
+must_check enum err new_slots_hand_over(const struct new_slots *n, const char *dataset, const struct draft *d,
+					bool *ret_confirmed, struct err_ctx *e);

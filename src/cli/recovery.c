@@ -1,29 +1,119 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
+#include <langinfo.h>
+#include <limits.h>
+#include <locale.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/text.h"
 #include "cli/output.h"
 #include "cli/recovery.h"
+#include "cli/sheet.h"
+#include "format/header.h"
 #include "format/recovery-key.h"
+#include "sys/descriptor.h"
 #include "sys/terminal.h"
 
-enum { TRIES = 3 };
+enum {
+	TRIES = 3,
+	LINES_AROUND = 8, /* what is said around the QR code; the key stays on the screen until it is typed back */
+};
 
-/* ---- showing a new one ---- */
+/* ---- who takes it ---- */
 
-static enum err show(const struct secret *text, struct err_ctx *e)
+static enum err find_descriptor(const struct invocation *inv, const char *option, int *ret, struct err_ctx *e)
 {
-	static const char before[] = "\nThe recovery key opens this pool when the TPM does not. Write it down now;\n"
-				     "it is shown this once and kept nowhere.\n\n    ";
-	static const char after[] = "\n\n";
-	enum err err = terminal_show((const uint8_t *)before, sizeof(before) - 1, e);
+	long fd = -1;
+	enum err err = invocation_number(inv, option, INT_MAX, -1, &fd, e);
 
+	if (!err && fd >= 0)
+		err = err_wrap(e, descriptor_check_taker((int)fd, e), "--%s %ld", option, fd);
+	if (!err)
+		*ret = (int)fd;
+	return err;
+}
+
+enum err recovery_takers_find(const struct invocation *inv, struct recovery_takers *ret, struct err_ctx *e)
+{
+	struct recovery_takers found = { .no_qr = invocation_has(inv, "no-qr") };
+	enum err err = find_descriptor(inv, "recovery-to-fd", &found.fd, e);
+
+	if (!err)
+		err = find_descriptor(inv, "recovery-sheet-fd", &found.sheet_fd, e);
+	if (err)
+		return err;
+	if (found.fd >= 0 && found.fd == found.sheet_fd)
+		return err_set(e, ERR_USAGE, "--recovery-to-fd and --recovery-sheet-fd: a descriptor for each");
+	if (found.fd < 0 && found.sheet_fd < 0 && !inv->dry_run && !terminal_available())
+		return err_set(e, ERR_NO_INPUT, "the recovery key is shown once, on a terminal: there is none here; "
+						"--recovery-to-fd N takes it, --no-recovery goes without");
+	*ret = found;
+	return ERR_OK;
+}
+
+/* ---- on paper ---- */
+
+/* Closed, so that the printer begins before two groups are asked for; what is 0 to 2 is not ours alone. */
+static enum err print_sheet(const struct handover *h, const struct secret *text, const struct qr *qr, struct err_ctx *e)
+{
+	char uuid[UUID_TEXT_SIZE], fingerprint[FINGERPRINT_TEXT_SIZE], date[16];
+	struct sheet sheet = {
+		.dataset = h->dataset, .keyring = uuid, .fingerprint = fingerprint, .date = date, .key = text, .qr = qr,
+	};
+
+	uuid_print(h->keyring, uuid);
+	fingerprint_print(h->fingerprint, fingerprint);
+	output_date((uint64_t)time(NULL), date);
+	enum err err = sheet_write(&sheet, h->takers.sheet_fd, e);
+	if (!err && h->takers.sheet_fd > STDERR_FILENO)
+		close(h->takers.sheet_fd);
+	return err;
+}
+
+/* ---- on the terminal ---- */
+
+/* What the environment says of the terminal, without changing this process's own locale. */
+static bool shows_utf8(void)
+{
+	locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+	const char *term = getenv("TERM");
+	bool utf8 = locale && str_equal(nl_langinfo_l(CODESET, locale), "UTF-8");
+
+	if (locale)
+		freelocale(locale);
+	return utf8 && term && *term && !str_equal(term, "dumb");
+}
+
+/* It is left out where it would break, or push the key from the screen: a console has nothing to scroll back to. */
+static bool fits(const struct qr *qr)
+{
+	struct terminal_size size = terminal_size();
+
+	return size.columns >= qr_columns(qr) && size.rows >= qr_lines(qr) + LINES_AROUND && shows_utf8();
+}
+
+static enum err show_qr(const struct qr *qr, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *picture = NULL;
+	enum err err = qr_print(qr, &picture, e);
+
+	if (!err)
+		err = terminal_show(secret_data(picture), secret_size(picture), e);
+	return err ? err : terminal_show("\n", 1, e);
+}
+
+static enum err show(const struct handover *h, const struct secret *text, const struct qr *qr, struct err_ctx *e)
+{
+	_cleanup_free_ char *before = NULL;
+	enum err err = str_format(&before, e, "\nThe recovery key opens %s when nothing else does. Write it down now;\n"
+				  "it is shown this once and kept nowhere.\n\n    ", h->dataset);
+
+	if (!err)
+		err = terminal_show(before, strlen(before), e);
 	if (!err)
 		err = terminal_show(secret_data(text), secret_size(text), e);
 	if (!err)
-		err = terminal_show((const uint8_t *)after, sizeof(after) - 1, e);
-	return err;
+		err = terminal_show("\n\n", 2, e);
+	return err || h->takers.no_qr || !fits(qr) ? err : show_qr(qr, e);
 }
 
 /* One group typed back from the paper. */
@@ -42,7 +132,7 @@ static enum err confirm_group(const struct secret *key, unsigned group, struct e
 			return ERR_OK;
 		fprintf(stderr, "That is not group %u.\n", group + 1);
 	}
-	return err_set(e, ERR_RECOVERY_TYPO, "group %u was not typed back; no pool was made", group + 1);
+	return err_set(e, ERR_RECOVERY_TYPO, "group %u was not typed back; nothing was changed", group + 1);
 }
 
 /* Two different groups, chosen anew each time. */
@@ -60,58 +150,36 @@ static enum err confirm(const struct secret *key, struct err_ctx *e)
 	return err;
 }
 
-enum err recovery_hand_over(const struct secret *key, int fd, bool *ret_confirmed, struct err_ctx *e)
+/* ---- all of it ---- */
+
+/* text has no NUL. */
+static enum err hand_over(const struct handover *h, const struct secret *text, const struct qr *qr,
+			  bool *ret_confirmed, struct err_ctx *e)
+{
+	bool sheet = h->takers.sheet_fd >= 0, descriptor = h->takers.fd >= 0;
+	bool person = !descriptor && (!sheet || terminal_available());
+	enum err err = sheet ? print_sheet(h, text, qr, e) : ERR_OK;
+
+	if (!err && descriptor)
+		err = descriptor_write(h->takers.fd, text, e);
+	if (!err && person)
+		err = show(h, text, qr, e);
+	if (!err && person)
+		err = confirm(h->key, e);
+	if (!err)
+		*ret_confirmed = person;
+	return err;
+}
+
+enum err recovery_hand_over(const struct handover *h, bool *ret_confirmed, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *text = NULL;
-	enum err err = recovery_key_print(key, &text, e);
+	_cleanup_(qr_clearp) struct qr *qr = &(struct qr){ 0 };
+	enum err err = recovery_key_print(h->key, &text, e);
 
 	if (err)
 		return err;
-	secret_shrink(text, strlen((const char *)secret_data(text)));
-	if (fd >= 0) {
-		err = descriptor_write(fd, text, e);
-	} else {
-		err = show(text, e);
-		if (!err)
-			err = confirm(key, e);
-	}
-	if (!err)
-		*ret_confirmed = fd < 0;
-	return err;
-}
-
-/* ---- asking for one ---- */
-
-static enum err parse(const struct secret *typed, struct secret **ret, struct err_ctx *e)
-{
-	return recovery_key_parse(secret_data(typed), secret_size(typed), ret, e);
-}
-
-static enum err ask_terminal(struct secret **ret, struct err_ctx *e)
-{
-	_cleanup_secret_ struct secret *typed = NULL;
-	enum err err = terminal_ask("Recovery key (eight groups of six letters): ", false, &typed, e);
-
-	return err ? err : parse(typed, ret, e);
-}
-
-static enum err read_descriptor(int fd, struct secret **ret, struct err_ctx *e)
-{
-	_cleanup_secret_ struct secret *typed = NULL;
-	enum err err = descriptor_read(fd, &typed, e);
-
-	return err ? err : parse(typed, ret, e);
-}
-
-/* A mistyped group is noticed before anything is tried with it: asking again risks nothing. */
-enum err recovery_ask(int fd, struct secret **ret, struct err_ctx *e)
-{
-	if (fd >= 0)
-		return read_descriptor(fd, ret, e);
-	enum err err = ask_terminal(ret, e);
-	for (int i = 1; i < TRIES && err == ERR_RECOVERY_TYPO; i++) {
-		output_reason(NULL, e);
-		err = ask_terminal(ret, e);
-	}
-	return err;
+	secret_shrink(text, RECOVERY_TEXT_SIZE - 1);
+	err = qr_encode(text, qr, e);
+	return err ? err : hand_over(h, text, qr, ret_confirmed, e);
 }

@@ -1,9 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <fcntl.h>
-#include <limits.h>
-#include <string.h>
-
-#include "cli/recovery.h"
 #include "cli/session.h"
 #include "event/event.h"
 
@@ -17,6 +12,7 @@ enum err session_begin(struct session *s, const struct invocation *inv, struct e
 	if (!err)
 		err = pins_load(&s->pins, e);
 	s->context.tcti = s->config.tcti;
+	s->context.stretch = s->config.stretch;
 	return err;
 }
 
@@ -24,7 +20,8 @@ void session_clear(struct session *s)
 {
 	protector_context_clear(&s->context);
 	pins_clear(&s->pins);
-	secret_free(TAKE(s->recovery_key));
+	for (int i = 0; i < ANSWER_MAX; i++)
+		secret_free(TAKE(s->answers[i]));
 }
 
 struct open_request session_open_request(struct session *s, const struct invocation *inv)
@@ -35,18 +32,13 @@ struct open_request session_open_request(struct session *s, const struct invocat
 	};
 }
 
-enum err session_ask_recovery(struct session *s, const struct invocation *inv, struct err_ctx *e)
+enum err session_ask_answers(struct session *s, const struct invocation *inv, struct err_ctx *e)
 {
-	long fd = -1;
+	enum err err = answers_ask(inv, s->answers, e);
 
-	if (!invocation_has(inv, "recovery-fd") && !invocation_has(inv, "recovery"))
-		return ERR_OK;
-	enum err err = invocation_number(inv, "recovery-fd", INT_MAX, -1, &fd, e);
-	if (!err && fd >= 0 && fcntl((int)fd, F_GETFD) < 0)
-		err = err_set(e, ERR_USAGE, "--recovery-fd %ld: that descriptor is not open", fd);
-	if (!err)
-		err = recovery_ask((int)fd, &s->recovery_key, e);
-	s->context.answers[ANSWER_RECOVERY_KEY] = s->recovery_key;
+	for (int i = 0; i < ANSWER_MAX; i++)
+		s->context.answers[i] = s->answers[i];
+	s->context.typed = invocation_has(inv, "pin");
 	return err;
 }
 

@@ -37,7 +37,7 @@ static enum err begin(struct work *w, const struct invocation *inv, const char *
 	if (!err)
 		err = change_load(inv->arguments[0], &w->inventory, &w->keyring, e);
 	if (!err)
-		err = session_ask_recovery(&w->session, inv, e);
+		err = session_ask_answers(&w->session, inv, e);
 	return err;
 }
 
@@ -65,7 +65,7 @@ static enum err finish_change(struct work *w, struct err_ctx *e)
 	output_progress(NULL);
 	if (err || w->inv->dry_run)
 		return err;
-	err = new_slots_hand_over(&w->slots, w->inv, w->keyring->dataset, &w->change.draft,
+	err = new_slots_hand_over(&w->slots, w->keyring->dataset, &w->change.draft,
 				  &w->change.recovery_confirmed, e);
 	if (!err)
 		err = change_commit(&w->change, e);
@@ -129,7 +129,9 @@ static enum err choose_new(struct work *w, struct err_ctx *e)
 		return new_slots_add_tpm(&w->slots, w->inv, &w->session, name, e);
 	if (str_equal(type, protector_recovery.type))
 		return new_slots_add_recovery(&w->slots, w->inv, name, e);
-	return err_set(e, ERR_USAGE, "there is no type of slot '%.32s'; there are tpm2 and recovery", type);
+	if (str_equal(type, protector_passphrase.type))
+		return new_slots_add_passphrase(&w->slots, w->inv, name, e);
+	return err_set(e, ERR_USAGE, "there is no type of slot '%.32s'; there are tpm2, recovery and passphrase", type);
 }
 
 /* A slot's `renew` is for one recovery key. */
@@ -216,6 +218,8 @@ static enum err choose_again(struct work *w, const struct stored_slot *s, struct
 
 	if (str_equal(s->slot.type, protector_recovery.type))
 		return new_slots_add_recovery(&w->slots, w->inv, s->name, e);
+	if (str_equal(s->slot.type, protector_passphrase.type))
+		return new_slots_add_passphrase(&w->slots, w->inv, s->name, e);
 	err = slot_tpm2_parse(s->slot.protect, &sealed, e);
 	if (!err)
 		err = new_slots_add_tpm(&w->slots, w->inv, &w->session, s->name, e);
@@ -225,6 +229,10 @@ static enum err choose_again(struct work *w, const struct stored_slot *s, struct
 		w->slots.slots[0].pcrs = sealed.pcrs;
 	if (!invocation_has(w->inv, "handle"))
 		w->slots.slots[0].tpm_handle = sealed.handle;
+	if (!w->slots.answer && sealed.has_pin)
+		w->slots.slots[0].answer = w->session.answers[ANSWER_PIN];
+	if (!w->slots.slots[0].answer && sealed.has_pin)
+		return err_set(e, ERR_NO_INPUT, "slot %s has a PIN: --pin keeps it, --new-pin changes it", s->name);
 	return ERR_OK;
 }
 
@@ -447,33 +455,32 @@ static enum err run_test(const struct invocation *inv, struct err_ctx *e)
 /* ---- the verbs ---- */
 
 static const struct option_spec add_options[] = {
-	{ "name", 0, "NAME", "name of the slot (tpm2-HOSTNAME, recovery)", false },
+	{ "name", 0, "NAME", "name of the slot (tpm2-HOSTNAME, recovery, passphrase)", false },
 	OPTIONS_TPM_SLOT,
-	OPTIONS_RECOVERY_KEY,
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_NEW_PASSPHRASE,
+	OPTIONS_RECOVERY_TAKERS,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };
 
 static const struct option_spec reseal_options[] = {
-	OPTIONS_TPM_SLOT, OPTIONS_RECOVERY_KEY, OPTION_RECOVERY, OPTION_RECOVERY_FD, OPTION_TRUST, { 0 },
+	OPTIONS_TPM_SLOT, OPTIONS_NEW_PASSPHRASE, OPTIONS_RECOVERY_TAKERS, OPTIONS_ANSWERS, OPTION_TRUST, { 0 },
 };
 
 static const struct option_spec remove_options[] = {
 	{ "no-recovery", 0, NULL, "remove the recovery key's slot, too: if the others are lost, so is the pool", false },
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };
 
-static const struct option_spec test_options[] = { OPTION_RECOVERY, OPTION_RECOVERY_FD, OPTION_TRUST, { 0 } };
+static const struct option_spec test_options[] = { OPTIONS_ANSWERS, OPTION_TRUST, { 0 } };
 
 const struct verb verb_slot_add = {
 	.name = "slot add",
 	.arguments = "DATASET TYPE",
-	.summary = "Add another way to open the keyring of DATASET: tpm2 or recovery",
+	.summary = "Add another way to open the keyring of DATASET: tpm2, recovery or passphrase",
 	.details = "The keyring is opened first, by a slot that it has. The new one is made, opened once from the very\n"
 		   "text that will be stored, and only then written, in one transaction.",
 	.options = add_options,
@@ -517,8 +524,8 @@ const struct verb verb_slot_test = {
 	.name = "slot test",
 	.arguments = "DATASET [NAME…]",
 	.summary = "Open the keyring of DATASET by each slot, without loading any key",
-	.details = "What a person has to give is asked for with --recovery; another machine's slots can be tested only\n"
-		   "there. Named slots must open.",
+	.details = "What a person has to give is asked for with --recovery and its like; another machine's slots can be\n"
+		   "tested only there. Named slots must open.",
 	.options = test_options,
 	.lists = true,
 	.min_arguments = 1,

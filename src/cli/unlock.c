@@ -286,7 +286,7 @@ static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
 	if (!err)
 		err = begin(w, inv, e);
 	if (!err)
-		err = session_ask_recovery(&w->session, inv, e);
+		err = session_ask_answers(&w->session, inv, e);
 	if (!err)
 		err = unlock_once(w, NULL, e);
 	if (!err && may_ask_trust(inv, &w->result))
@@ -327,8 +327,7 @@ static enum err run_lock(const struct invocation *inv, struct err_ctx *e)
 
 static const struct option_spec unlock_options[] = {
 	{ "all", 'a', NULL, "every encryption root with a keyring, in all imported pools", false },
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ "mount", 0, NULL, "then mount the file systems that are encrypted under these roots", false },
 	{ 0 },
@@ -344,8 +343,8 @@ const struct verb verb_unlock = {
 	.name = "unlock",
 	.arguments = "--all | DATASET…",
 	.summary = "Load the keys of the encryption roots at and below each DATASET",
-	.details = "The slots of each keyring are tried in its order, without asking anybody anything, unless\n"
-		   "--recovery says so. One root that fails stops no other. Already unlocked is success.\n"
+	.details = "The slots of each keyring are tried in its order, those that need no person, unless an answer is\n"
+		   "named: then those that need it. One root that fails stops no other. Already unlocked is success.\n"
 		   "With --mount, what is not encrypted below a root, and what would be mounted over a system\n"
 		   "folder or by way of a symbolic link, is refused. zseal.conf may allow folders:\n"
 		   "  [mount]\n"

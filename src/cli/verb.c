@@ -15,7 +15,7 @@ static const struct option_spec common_options[] = {
 	{ 0 },
 };
 
-enum { SPECS_MAX = 32 };
+enum { SPECS_MAX = 64 };
 
 /* All options that a verb takes: its own first. */
 static size_t list_options(const struct verb *v, const struct option_spec *list[static SPECS_MAX])
@@ -199,6 +199,9 @@ enum err invocation_number(const struct invocation *inv, const char *name, unsig
 
 /* ---- help ---- */
 
+enum { LEFT_WIDTH = 29 };
+#define HELP_BELOW "\n                               "
+
 static void print_option(const struct option_spec *o)
 {
 	char left[64];
@@ -210,7 +213,8 @@ static void print_option(const struct option_spec *o)
 		snprintf(left, sizeof(left), "    --%s%s%s", o->name, space, argument);
 	else
 		snprintf(left, sizeof(left), "-%c%s%s", o->letter, space, argument);
-	printf("  %-28s %s\n", left, o->help);
+	/* one that leaves no room beside it has the help below it */
+	printf("  %-*s%s%s\n", LEFT_WIDTH, left, strlen(left) < LEFT_WIDTH ? "" : HELP_BELOW, o->help);
 }
 
 void verb_print_help(const struct verb *v)

@@ -10,6 +10,7 @@
 #include "tpm2/tpm2.h"
 
 enum { CONFIG_SIZE_MAX = 64 << 10, TIMEOUT_MAX_S = 3600 };
+enum { SCRYPT_TIME_MAX_MS = 10000, SCRYPT_MEMORY_MIN_MIB = 16, SCRYPT_MEMORY_MAX_MIB = 1024 };
 
 /* Each setter takes the value and says false if it is none for its key. */
 static bool set_text(char *out, size_t size, const char *value)
@@ -38,15 +39,36 @@ static bool set_order(struct config *c, const char *value)
 	return c->n_order > 0;
 }
 
-static bool set_slot_timeout(struct config *c, const char *value)
+/* A whole number of some range. */
+static bool set_number(uint64_t *out, const char *value, uint64_t least, uint64_t most)
 {
 	char *end;
-	unsigned long s = strtoul(value, &end, 10);
+	unsigned long n = strtoul(value, &end, 10);
 
-	if (*end || end == value || *value == '-' || s == 0 || s > TIMEOUT_MAX_S)
+	if (*end || end == value || *value == '-' || n < least || n > most)
+		return false;
+	*out = n;
+	return true;
+}
+
+static bool set_slot_timeout(struct config *c, const char *value)
+{
+	uint64_t s;
+
+	if (!set_number(&s, value, 1, TIMEOUT_MAX_S))
 		return false;
 	c->slot_timeout_ms = s * 1000;
 	return true;
+}
+
+static bool set_scrypt_time(struct config *c, const char *value)
+{
+	return set_number(&c->stretch.time_ms, value, 1, SCRYPT_TIME_MAX_MS);
+}
+
+static bool set_scrypt_memory(struct config *c, const char *value)
+{
+	return set_number(&c->stretch.memory_mib, value, SCRYPT_MEMORY_MIN_MIB, SCRYPT_MEMORY_MAX_MIB);
 }
 
 static bool set_first_use(struct config *c, const char *value)
@@ -79,12 +101,16 @@ static const struct {
 	{ "tpm2", "tcti", set_tcti, "a TCTI with its address, such as " TPM2_TCTI_DEFAULT },
 	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
 	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
+	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },
+	{ "scrypt", "memory", set_scrypt_memory, "MiB, 16 to 1024" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
 	{ "mount", "allow", set_mount_allowed, "an absolute path without .., of at most 32" },
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
 
-static const struct config config_default = { .tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000 };
+static const struct config config_default = {
+	.tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000, .stretch = { STRETCH_TIME_MS, STRETCH_MEMORY_MIB },
+};
 
 struct reading {
 	const char *path;

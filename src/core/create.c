@@ -231,17 +231,16 @@ static enum err note_slots(const struct creation *c, struct err_ctx *e)
 }
 
 /*
- * `zpool create` can make the pool and fail afterwards, at mounting it: what decides is whether the pool is there and
- * ours.
+ * `zpool create` can make the pool and fail afterwards, at mounting it, or we at hearing of it: what decides is whether
+ * the pool is there and ours.
  */
 static enum err make_pool(struct creation *c, struct err_ctx *e)
 {
 	struct err_ctx own = { 0 }, proof = { 0 };
 	enum err err = zfs_create_pool(&c->request.pool, c->request.deadline, &c->said, &own);
-	const bool ran = c->said != NULL;
 
 	err = tell_refusal(c, err, &own);
-	if (c->request.pool.dry_run || !ran) {
+	if (c->request.pool.dry_run || err == ERR_NO_PROGRAM) {
 		if (err && e)
 			*e = own;
 		return err;

@@ -13,6 +13,8 @@ static const char labels[][LABEL_MAX] = {
 	[PURPOSE_RENEW] = "zseal v1 renew",
 	[PURPOSE_RECOVERY_SECRET] = "zseal v1 recovery-secret",
 	[PURPOSE_RECOVERY_X25519] = "zseal v1 recovery-x25519",
+	[PURPOSE_PIN_AUTH] = "zseal v1 pin-auth",
+	[PURPOSE_PIN_SECRET] = "zseal v1 pin-secret",
 };
 
 enum err crypto_derive(const struct secret *from, const struct key_scope *scope, struct secret **ret, struct err_ctx *e)
@@ -107,18 +109,9 @@ static enum err renew_agree(const struct renew_scope *scope, const struct secret
 			    const uint8_t public[static X25519_SIZE], struct secret **ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *shared = NULL;
-	_cleanup_secret_ struct secret *both = NULL;
-	size_t key_size = secret_size(scope->keyring_key);
 	enum err err = x25519_agree(private, public, &shared, e);
 
-	if (!err)
-		err = secret_new(X25519_SIZE + key_size, &both, e);
-	if (err)
-		return err;
-	memcpy(secret_bytes(both), secret_data(shared), X25519_SIZE);
-	memcpy(secret_bytes(both) + X25519_SIZE, secret_data(scope->keyring_key), key_size);
-	*ret = TAKE(both);
-	return ERR_OK;
+	return err ? err : secret_new_joined(shared, scope->keyring_key, ret, e);
 }
 
 static struct key_scope renew_key_scope(const struct renew_scope *scope)

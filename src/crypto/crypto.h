@@ -17,6 +17,7 @@ enum {
 	MAC_SIZE = 32,         /* HMAC-SHA-256 */
 	FINGERPRINT_SIZE = 32,
 	X25519_SIZE = 32,      /* public and private key */
+	STRETCH_SALT_SIZE = 32,
 };
 
 /* What a key is derived for; the labels are part of the on-disk format. */
@@ -28,6 +29,8 @@ enum purpose {
 	PURPOSE_RENEW,           /* "zseal v1 renew": X25519 ‖ keyring key -> slot secret */
 	PURPOSE_RECOVERY_SECRET, /* "zseal v1 recovery-secret": recovery key -> its slot's secret */
 	PURPOSE_RECOVERY_X25519, /* "zseal v1 recovery-x25519": recovery key -> X25519 private key */
+	PURPOSE_PIN_AUTH,        /* "zseal v1 pin-auth": stretched PIN -> the sealed object's authorisation */
+	PURPOSE_PIN_SECRET,      /* "zseal v1 pin-secret": what was sealed ‖ stretched PIN -> slot secret */
 };
 
 struct wrapped {
@@ -108,3 +111,38 @@ must_check enum err crypto_renew_make(const struct renew_scope *scope,
 /* The slot secret again. Errors: ERR_UNWRAP, ERR_FORMAT as above for the ephemeral key, ERR_NO_MEMORY, ERR_BUG. */
 must_check enum err crypto_renew_open(const struct renew_scope *scope, const struct secret *recovery_key,
 				      const struct renew *renew, struct secret **ret, struct err_ctx *e);
+
+/* How a passphrase or PIN is stretched: scrypt with N = 2^log_n. Spec: RFC 7914. */
+enum { STRETCH_LOG_N_MIN = 10, STRETCH_LOG_N_MAX = 20, STRETCH_R = 8, STRETCH_P_MAX = 16 };
+struct stretch {
+	uint8_t salt[STRETCH_SALT_SIZE];
+	uint32_t log_n;
+	uint32_t r; /* STRETCH_R */
+	uint32_t p;
+};
+
+/* What a new slot may cost whoever opens it. Units: of processor time; MiB of memory. */
+struct stretch_budget {
+	uint64_t time_ms;
+	uint64_t memory_mib;
+};
+enum { STRETCH_TIME_MS = 1000, STRETCH_MEMORY_MIB = 256 }; /* unless zseal.conf says otherwise */
+
+/*
+ * A new salt, and the highest cost within the budget and an eighth of this machine's memory; never less than N = 2^14,
+ * which takes 16 MiB. Measures how fast this machine is. Errors: ERR_NO_MEMORY, ERR_IO, ERR_BUG. Blocks: for some 50 ms.
+ */
+must_check enum err crypto_stretch_new(const struct stretch_budget *budget, struct stretch *ret, struct err_ctx *e);
+
+/*
+ * Whether it is worth a try, without doing any of it. Errors: ERR_STRETCH_COST for what is out of bounds, takes more
+ * than 1 GiB, more than half of this machine's memory, or more work than that once over.
+ */
+must_check enum err crypto_stretch_check(const struct stretch *s, struct err_ctx *e);
+
+/*
+ * 32 bytes of scrypt of what a person typed. Errors: as crypto_stretch_check(), ERR_NO_MEMORY, ERR_BUG.
+ * Blocks: about as long as the slot's maker wanted, at most some seconds; a signal has to wait.
+ */
+must_check enum err crypto_stretch(const struct secret *typed, const struct stretch *s, struct secret **ret,
+				   struct err_ctx *e);

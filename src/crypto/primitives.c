@@ -15,6 +15,7 @@
 
 #include "crypto/primitives.h"
 
+DEFINE_CLEANUP(EVP_KDF *, EVP_KDF_free)
 DEFINE_CLEANUP(EVP_KDF_CTX *, EVP_KDF_CTX_free)
 DEFINE_CLEANUP(EVP_CIPHER_CTX *, EVP_CIPHER_CTX_free)
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
@@ -41,21 +42,17 @@ static void algorithms_fetch(void)
 }
 
 /*
- * What is given to OpenSSL here is always valid, so that it fails for want of an algorithm, which it says, or of
- * memory, for which it has many reasons or none. Empties its queue.
+ * What is given to OpenSSL here is always valid, and its own provider has all that is used here: it fails for want of
+ * memory, for which it has many reasons ("unsupported" is one) or none. Empties its queue.
  */
 static enum err openssl_failed(struct err_ctx *e, const char *what)
 {
-	enum err code = ERR_NO_MEMORY;
 	const char *reason = "OpenSSL gives no reason";
 	unsigned long error;
 
-	while ((error = ERR_get_error())) {
-		if (ERR_GET_REASON(error) == ERR_R_UNSUPPORTED)
-			code = ERR_BUG;
+	while ((error = ERR_get_error()))
 		reason = ERR_reason_error_string(error) ?: reason;
-	}
-	return err_set(e, code, "%s: %s", what, reason);
+	return err_set(e, ERR_NO_MEMORY, "%s: %s", what, reason);
 }
 
 static enum err algorithms_need(struct err_ctx *e)
@@ -65,8 +62,7 @@ static enum err algorithms_need(struct err_ctx *e)
 	pthread_once(&once, algorithms_fetch);
 	if (algorithms.hkdf && algorithms.aes_kw && algorithms.hmac)
 		return ERR_OK;
-	ERR_clear_error();
-	return err_set(e, ERR_BUG, "OpenSSL has no HKDF, AES-256-WRAP or HMAC");
+	return openssl_failed(e, "OpenSSL gives no HKDF, AES-256-WRAP or HMAC");
 }
 
 /* Every fixed-size key that comes in goes through here: a secret of another size is a mistake of the caller's. */
@@ -98,6 +94,37 @@ enum err hkdf_sha256(const struct secret *from, struct span salt, struct span in
 	kdf = EVP_KDF_CTX_new(algorithms.hkdf);
 	if (!kdf || EVP_KDF_derive(kdf, secret_bytes(key), KEY_SIZE, params) <= 0)
 		return openssl_failed(e, "deriving a key");
+	*ret = TAKE(key);
+	return ERR_OK;
+}
+
+/* Looked up each time: a slot that is stretched for costs far more than that. Its 128 * r * N bytes are wiped. */
+enum err scrypt(const struct secret *from, struct span salt, const struct stretch *cost, struct secret **ret,
+		struct err_ctx *e)
+{
+	_cleanup_(EVP_KDF_freep) EVP_KDF *algorithm = NULL;
+	_cleanup_(EVP_KDF_CTX_freep) EVP_KDF_CTX *kdf = NULL;
+	_cleanup_secret_ struct secret *key = NULL;
+	uint64_t n = UINT64_C(1) << cost->log_n, memory_max = UINT64_MAX;
+	uint32_t r = cost->r, p = cost->p;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, (void *)secret_data(from), secret_size(from)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt.data, salt.size),
+		OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_N, &n),
+		OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_R, &r),
+		OSSL_PARAM_construct_uint32(OSSL_KDF_PARAM_SCRYPT_P, &p),
+		OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_SCRYPT_MAXMEM, &memory_max),
+		OSSL_PARAM_construct_end(),
+	};
+	enum err err = secret_new(KEY_SIZE, &key, e);
+
+	if (err)
+		return err;
+	crypto_ignore_configuration();
+	algorithm = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
+	kdf = algorithm ? EVP_KDF_CTX_new(algorithm) : NULL;
+	if (!kdf || EVP_KDF_derive(kdf, secret_bytes(key), KEY_SIZE, params) <= 0)
+		return openssl_failed(e, "stretching a passphrase or PIN");
 	*ret = TAKE(key);
 	return ERR_OK;
 }

@@ -34,3 +34,13 @@ must_check enum err x25519_public(const struct secret *private, uint8_t ret[stat
 /* The shared 32 bytes. Spec: RFC 7748, section 6.1. Errors: ERR_FORMAT if public is of low order, and as above. */
 must_check enum err x25519_agree(const struct secret *private, const uint8_t public[static X25519_SIZE],
 				 struct secret **ret, struct err_ctx *e);
+
+/* 32 bytes of scrypt, whatever it costs; the salt of cost is not looked at. Spec: RFC 7914. Errors: as hkdf_sha256(). */
+must_check enum err scrypt(const struct secret *from, struct span salt, const struct stretch *cost, struct secret **ret,
+			   struct err_ctx *e);
+
+/* crypto_stretch_check() on a machine with so many bytes of memory. */
+must_check enum err stretch_check(const struct stretch *s, uint64_t memory, struct err_ctx *e);
+
+/* log_n of a new slot on a machine with so many bytes of memory, where the cheapest that is made takes least_us. */
+uint32_t stretch_choose(uint64_t least_us, const struct stretch_budget *budget, uint64_t memory);

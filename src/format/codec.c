@@ -73,13 +73,37 @@ static enum err check_bytes(const char *text, size_t max, struct err_ctx *e)
 	return ERR_OK;
 }
 
-/* jansson leaves the code at 0 where memory ran out between two of its own errors. */
+/*
+ * Where its lexer runs out of memory, jansson calls the text no JSON, and where its printer does, it may leave a part
+ * out: an administrator would be told that a header is damaged which is not. So what it allocates with remembers it.
+ */
+static bool memory_ran_out;
+
+static void *allocate(size_t size)
+{
+	void *block = malloc(size);
+
+	memory_ran_out |= !block;
+	return block;
+}
+
+static void watch_memory(void)
+{
+	json_set_alloc_funcs(allocate, free);
+	memory_ran_out = false;
+}
+
+static json_t *load_json(const char *text, json_error_t *ret_error)
+{
+	watch_memory();
+	return json_loadb(text, strlen(text), JSON_REJECT_DUPLICATES, ret_error);
+}
+
 static enum err load_failed(const json_error_t *je, struct err_ctx *e)
 {
-	switch (json_error_code(je)) {
-	case json_error_unknown:
-	case json_error_out_of_memory:
+	if (memory_ran_out)
 		return err_set(e, ERR_NO_MEMORY, "room for a JSON value");
+	switch (json_error_code(je)) {
 	case json_error_premature_end_of_input:
 		return err_set(e, ERR_FORMAT, "cut off at byte %d", je->position);
 	case json_error_duplicate_key:
@@ -101,7 +125,7 @@ enum err codec_load(const char *text, size_t max, json_t **ret, struct err_ctx *
 		r = check_structure(text, e);
 	if (r)
 		return r;
-	root = json_loadb(text, strlen(text), JSON_REJECT_DUPLICATES, &je);
+	root = load_json(text, &je);
 	if (!root)
 		return load_failed(&je, e);
 	if (!json_is_object(root))
@@ -195,12 +219,13 @@ static enum err encode_text(const struct document *d, const void *from, char **r
 {
 	_cleanup_(json_decrefp) json_t *root = NULL;
 	_cleanup_free_ char *text = NULL;
-	enum err r = codec_encode(d->object, from, &root, e);
 
+	watch_memory();
+	enum err r = codec_encode(d->object, from, &root, e);
 	if (r)
 		return r;
 	text = json_dumps(root, d->indented ? JSON_INDENT(2) : JSON_COMPACT);
-	if (!text)
+	if (!text || memory_ran_out)
 		return err_set(e, ERR_NO_MEMORY, "room for a JSON text");
 	if (d->indented)
 		return str_format(ret, e, "%s\n", text);

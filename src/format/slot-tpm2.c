@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "format/codec.h"
 #include "format/slot-tpm2.h"
+#include "format/stretch.h"
 
 /* Persistent objects. Spec: TPM 2.0 Library, part 2, table 28, TPM_HC. */
 enum { PERSISTENT_FIRST = 0x81000000, PERSISTENT_LAST = 0x81ffffff, HANDLE_TEXT_SIZE = sizeof("0x81000000") };
@@ -98,8 +98,10 @@ static enum err check_tpm2(const void *s, struct err_ctx *e)
 	const struct slot_tpm2 *t = s;
 	bool has_policy = memcmp(t->policy, none, sizeof(none)) != 0;
 
-	if ((t->bank != TPM2_BANK_NONE) != (t->pcrs != 0) || has_policy != (t->pcrs != 0))
-		return err_set(e, ERR_FORMAT, "bank, pcrs and policy are there together or not at all");
+	if ((t->bank != TPM2_BANK_NONE) != (t->pcrs != 0))
+		return err_set(e, ERR_FORMAT, "bank and pcrs are there together or not at all");
+	if (has_policy != (t->pcrs != 0 || t->has_pin))
+		return err_set(e, ERR_FORMAT, "policy is there if, and only if, there are pcrs or pin");
 	return ERR_OK;
 }
 
@@ -111,6 +113,8 @@ static const struct member tpm2_members[] = {
 	{ "pcrs", &kind_pcrs, FIELD(struct slot_tpm2, pcrs), .optional = true },
 	{ "policy", &kind_bytes, FIELD(struct slot_tpm2, policy), .optional = true },
 	{ "handle", &kind_handle, FIELD(struct slot_tpm2, handle), .optional = true },
+	{ "pin", &kind_object, FIELD(struct slot_tpm2, pin), .flag = offsetof(struct slot_tpm2, has_pin), .optional = true,
+	  .of = &stretch_object },
 };
 static const struct object tpm2_object = {
 	MEMBERS(tpm2_members),

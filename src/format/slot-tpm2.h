@@ -21,8 +21,10 @@ struct slot_tpm2 {
 	uint8_t private[TPM2_BLOB_MAX];   /* marshalled TPM2B_PRIVATE, encrypted by the TPM */
 	enum tpm2_bank bank;              /* NONE if, and only if, pcrs is 0 */
 	uint32_t pcrs;                    /* bit n: PCR n, 0 to 23 */
-	uint8_t policy[TPM2_DIGEST_SIZE]; /* authPolicy; all zero if pcrs is 0 */
+	uint8_t policy[TPM2_DIGEST_SIZE]; /* authPolicy; all zero if pcrs is 0 and there is no PIN */
 	uint32_t handle;                  /* where the object is kept in the TPM as well, or 0 */
+	bool has_pin;                     /* the object needs a PIN, too */
+	struct stretch pin;               /* how it is stretched; all zero unless has_pin */
 };
 
 /* Name of a bank ("sha256"); "none" for TPM2_BANK_NONE. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "protector/protector.h"
 
-static const struct protector *const protectors[] = { &protector_tpm2, &protector_recovery };
+static const struct protector *const protectors[] = { &protector_tpm2, &protector_recovery, &protector_passphrase };
 
 const struct protector *protector_find(const char *type)
 {

@@ -23,6 +23,8 @@ struct protector_context {
 	const char *tcti; /* of zseal.conf */
 	/* What a person gave, by kind; NULL: slots that need it are skipped. If there is any, all others are skipped. */
 	const struct secret *answers[ANSWER_MAX];
+	bool typed; /* at a terminal, just now: a person sees what comes of them and can be trusted with a last try */
+	struct stretch_budget stretch; /* of new slots with a passphrase or PIN; of zseal.conf */
 	struct tpm2 *tpm;
 	bool tpm_failed; /* opening it failed once: every later slot fails the same way, at no cost */
 	struct err_ctx tpm_error;
@@ -78,5 +80,12 @@ bool protector_was_answered(const struct protector_context *c);
 /* The context's TPM, opened on first need; it stays the context's. Errors as tpm2_open(). */
 must_check enum err protector_tpm(struct protector_context *c, struct tpm2 **ret, struct err_ctx *e);
 
+/*
+ * How this machine's TPM guards PINs. Where lockout authorisation is not set, whoever boots this machine can guess a PIN
+ * without limit: to be said loudly wherever a PIN is set. Errors as tpm2_open() and tpm2_lockout_get().
+ */
+must_check enum err protector_tpm2_lockout(struct protector_context *c, struct tpm2_lockout *ret, struct err_ctx *e);
+
 extern const struct protector protector_tpm2;
 extern const struct protector protector_recovery;
+extern const struct protector protector_passphrase;

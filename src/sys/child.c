@@ -196,6 +196,16 @@ static void kill_and_reap(int pidfd)
 	process_signals_release();
 }
 
+/* With nobody to read them, its words are lost, and do not hold it up. */
+static void let_finish(struct run *run)
+{
+	int status;
+
+	fd_close(TAKE_FD(run->output.fd));
+	fd_close(TAKE_FD(run->complaint.fd));
+	(void)!reap(run->pidfd, &status, NULL);
+}
+
 static enum err run_to_end(struct run *run, int *ret_status, struct err_ctx *e)
 {
 	enum err r = start(run, e);
@@ -205,8 +215,10 @@ static enum err run_to_end(struct run *run, int *ret_status, struct err_ctx *e)
 	r = collect(run, e);
 	if (!r)
 		return reap(run->pidfd, ret_status, e);
-	/* One that is to finish has ended already. */
-	kill_and_reap(run->pidfd);
+	if (run->child->finish)
+		let_finish(run);
+	else
+		kill_and_reap(run->pidfd);
 	return r;
 }
 

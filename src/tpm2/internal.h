@@ -70,11 +70,16 @@ must_check enum err session_start(struct transient *session, TPM2_SE type, struc
 must_check enum err session_use(const struct transient *session, TPMA_SESSION attributes, struct err_ctx *e);
 
 /*
- * Starts a policy session, asserts the PCRs of s as they are now, and tells the digest that this gives; that of no PCRs
- * is all zero. With an HMAC session, which may be NULL, nobody on the way can change what is asserted and told.
+ * In a policy session that was just started, asserts the PCRs of s as they are now. Tells the digest that this and, if s
+ * has a PIN, policy_assert_pin() give: all zero if there is neither. With an HMAC session, which may be NULL, nobody on
+ * the way can change what is asserted and told.
  */
-must_check enum err policy_start(struct transient *session, const struct slot_tpm2 *s, const struct transient *hmac,
-				 uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e);
+must_check enum err policy_assert_pcrs(const struct transient *session, const struct slot_tpm2 *s,
+				       const struct transient *hmac, uint8_t ret[static TPM2_DIGEST_SIZE],
+				       struct err_ctx *e);
+
+/* Then asserts that the object's authorisation value will be proven to be known. */
+must_check enum err policy_assert_pin(const struct transient *session, struct err_ctx *e);
 
 /* Whether all of the PCRs pcrs have a value in the bank that something was measured into. */
 must_check enum err bank_is_live(struct tpm2 *t, enum tpm2_bank bank, uint32_t pcrs, bool *ret, struct err_ctx *e);
@@ -85,8 +90,11 @@ void pcrs_print(enum tpm2_bank bank, uint32_t pcrs, char out[static PCRS_TEXT_SI
 
 /* Sealed objects. */
 
-/* The public area that zseal seals under: no authorisation but the policy's, and nothing to move it to another TPM. */
-TPM2B_PUBLIC object_template(const uint8_t policy[static TPM2_DIGEST_SIZE]);
+/*
+ * The public area that zseal seals under: no authorisation but the policy's, and nothing to move it to another TPM.
+ * Of s, its policy counts and whether it has a PIN.
+ */
+TPM2B_PUBLIC object_template(const struct slot_tpm2 *s);
 
 /* Checks what s says about its object, and gives it as ESYS wants it. Errors: ERR_TPM_OBJECT. */
 must_check enum err object_parse(const struct slot_tpm2 *s, TPM2B_PUBLIC *ret_public, TPM2B_PRIVATE *ret_private,
@@ -99,6 +107,20 @@ must_check enum err object_print(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE
 /* Loads the object of s, which must be one of zseal's and of this TPM. Errors: as tpm2_unseal(). */
 must_check enum err object_load(struct transient *object, const struct slot_tpm2 *s, struct err_ctx *e);
 
-/* Unseals a loaded object. Errors: as tpm2_unseal(). */
-must_check enum err object_unseal(const struct transient *object, const struct slot_tpm2 *s, struct secret **ret,
-				  struct err_ctx *e);
+/* Unseals a loaded object, with its authorisation value if it has one, else NULL. Errors: as tpm2_unseal_pin(). */
+must_check enum err object_unseal(const struct transient *object, const struct slot_tpm2 *s, const struct secret *auth,
+				  struct secret **ret, struct err_ctx *e);
+
+/* An authorisation value as ESYS wants it, which therefore is a secret, too. Errors: ERR_BUG, ERR_NO_MEMORY. */
+must_check enum err auth_of(const struct secret *auth, struct secret **ret, struct err_ctx *e);
+
+/* Dictionary attack. */
+
+/* tpm2_lockout_get() in an operation that was begun. */
+must_check enum err lockout_read(struct tpm2 *t, struct tpm2_lockout *ret, struct err_ctx *e);
+
+/* Whether a try at a PIN is allowed now. Errors: ERR_TPM_LOCKOUT, ERR_TPM_LOCKOUT_NEAR unless attended, ERR_TPM_*. */
+must_check enum err lockout_allows_try(struct tpm2 *t, bool attended, struct err_ctx *e);
+
+/* Says in e how many tries are left after a wrong PIN, and returns ERR_PIN_WRONG. */
+enum err lockout_explain_wrong(struct tpm2 *t, TSS2_RC rc, struct err_ctx *e);

@@ -8,20 +8,24 @@
 
 #include "tpm2/internal.h"
 
-/* FIXEDTPM, FIXEDPARENT: it cannot be duplicated. No USERWITHAUTH: only the policy opens it, not an empty password. */
-TPM2B_PUBLIC object_template(const uint8_t policy[static TPM2_DIGEST_SIZE])
+/*
+ * FIXEDTPM, FIXEDPARENT: it cannot be duplicated. No USERWITHAUTH: only the policy opens it, not an empty password.
+ * NODA where there is nothing to guess: what others guess at does not lock it.
+ */
+TPM2B_PUBLIC object_template(const struct slot_tpm2 *s)
 {
 	TPM2B_PUBLIC p = {
 		.publicArea = {
 			.type = TPM2_ALG_KEYEDHASH,
 			.nameAlg = TPM2_ALG_SHA256,
-			.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_NODA,
+			.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+					    (s->has_pin ? 0 : TPMA_OBJECT_NODA),
 			.authPolicy.size = TPM2_DIGEST_SIZE,
 			.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL,
 		},
 	};
 
-	memcpy(p.publicArea.authPolicy.buffer, policy, TPM2_DIGEST_SIZE);
+	memcpy(p.publicArea.authPolicy.buffer, s->policy, TPM2_DIGEST_SIZE);
 	return p;
 }
 
@@ -33,7 +37,7 @@ static bool parse_public(const struct slot_tpm2 *s, TPM2B_PUBLIC *ret)
 
 	return s->public_size <= sizeof(s->public) &&
 	       !Tss2_MU_TPM2B_PUBLIC_Unmarshal(s->public, s->public_size, &offset, ret) &&
-	       public_matches(ret, object_template(s->policy)) &&
+	       public_matches(ret, object_template(s)) &&
 	       !Tss2_MU_TPM2B_PUBLIC_Marshal(ret, again, sizeof(again), &size) && size == s->public_size &&
 	       memcmp(again, s->public, size) == 0;
 }
@@ -52,7 +56,8 @@ static bool policy_is_plausible(const struct slot_tpm2 *s)
 	static const uint8_t no_policy[TPM2_DIGEST_SIZE];
 	bool none = memcmp(s->policy, no_policy, sizeof(no_policy)) == 0;
 
-	return s->pcrs >> TPM2_PCRS == 0 && none == (s->pcrs == 0) && none == (s->bank == TPM2_BANK_NONE);
+	return s->pcrs >> TPM2_PCRS == 0 && (s->pcrs == 0) == (s->bank == TPM2_BANK_NONE) &&
+	       none == (s->pcrs == 0 && !s->has_pin);
 }
 
 enum err object_parse(const struct slot_tpm2 *s, TPM2B_PUBLIC *ret_public, TPM2B_PRIVATE *ret_private,
@@ -62,7 +67,7 @@ enum err object_parse(const struct slot_tpm2 *s, TPM2B_PUBLIC *ret_public, TPM2B
 	TPM2B_PRIVATE private = { .size = 0 };
 
 	if (!policy_is_plausible(s))
-		return err_set(e, ERR_TPM_OBJECT, "its PCRs and its policy do not belong together");
+		return err_set(e, ERR_TPM_OBJECT, "its PCRs, its PIN and its policy do not belong together");
 	if (!parse_public(s, &public))
 		return err_set(e, ERR_TPM_OBJECT, "its public area is not one that zseal makes for this policy");
 	if (!parse_private(s, &private))

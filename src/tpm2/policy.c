@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* PCRs: their banks, and the policy over the values that they have now. */
+#include <endian.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "tpm2/internal.h"
@@ -175,18 +177,38 @@ static enum err read_digest(const struct transient *session, const struct transi
 	return ERR_OK;
 }
 
-/* A session in which nothing was asserted has a digest of zeros by definition; that is not worth two commands. */
-enum err policy_start(struct transient *session, const struct slot_tpm2 *s, const struct transient *hmac,
-		      uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e)
+/* Spec: TPM 2.0 Part 3, TPM2_PolicyAuthValue: the new digest is the hash of the old one and the command's code. */
+static enum err extend_by_pin(uint8_t digest[static TPM2_DIGEST_SIZE], struct err_ctx *e)
 {
-	enum err err = session_start(session, TPM2_SE_POLICY, e);
+	uint8_t extended[TPM2_DIGEST_SIZE + sizeof(uint32_t)];
+	uint32_t code = htobe32(TPM2_CC_PolicyAuthValue);
 
-	if (err)
-		return err;
-	if (s->pcrs == 0) {
-		memset(ret, 0, TPM2_DIGEST_SIZE);
-		return ERR_OK;
-	}
-	err = assert_pcrs(session, s, hmac, e);
-	return err ? err : read_digest(session, hmac, ret, e);
+	memcpy(extended, digest, TPM2_DIGEST_SIZE);
+	memcpy(extended + TPM2_DIGEST_SIZE, &code, sizeof(code));
+	if (EVP_Digest(extended, sizeof(extended), digest, NULL, EVP_sha256(), NULL) != 1)
+		return err_set(e, ERR_NO_MEMORY, "computing a policy");
+	return ERR_OK;
+}
+
+/* A session in which no PCRs were asserted has a digest of zeros by definition; that is not worth two commands. */
+enum err policy_assert_pcrs(const struct transient *session, const struct slot_tpm2 *s, const struct transient *hmac,
+			    uint8_t ret[static TPM2_DIGEST_SIZE], struct err_ctx *e)
+{
+	uint8_t digest[TPM2_DIGEST_SIZE] = { 0 };
+	enum err err = s->pcrs ? assert_pcrs(session, s, hmac, e) : ERR_OK;
+
+	if (!err && s->pcrs)
+		err = read_digest(session, hmac, digest, e);
+	if (!err && s->has_pin)
+		err = extend_by_pin(digest, e);
+	if (!err)
+		memcpy(ret, digest, TPM2_DIGEST_SIZE);
+	return err;
+}
+
+enum err policy_assert_pin(const struct transient *session, struct err_ctx *e)
+{
+	TSS2_RC rc = Esys_PolicyAuthValue(session->t->esys, session->handle, NO_SESSIONS);
+
+	return tpm2_result(session->t, "TPM2_PolicyAuthValue", rc, e);
 }

@@ -3,10 +3,10 @@
 
 void words_add(struct words *w, const char *fmt, ...)
 {
-	char **more = reallocarray(w->all, w->n + 2, sizeof(*more));
+	char **more = w->failed ? NULL : reallocarray(w->all, w->n + 2, sizeof(*more));
 	va_list ap;
 
-	w->failed |= !more;
+	w->failed = !more;
 	if (w->failed)
 		return;
 	w->all = more;

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import re
+from typing import NamedTuple
 
 import headers
 import zseal_second as second
@@ -32,8 +33,8 @@ def secrets_of(node, tank):
         secret = (second.derive(recovery_key, tank.keyring, b"recovery-secret", slot["uuid"])
                   if slot["type"] == "recovery" else second.renew_open(slot, keyring_key, recovery_key))
         assert second.open_keyring(header.keyring, header.slots, name, secret)[0], "the test derived another secret"
-        found[f"secret of slot {slot['type']}"] = secret
-        found[f"key of slot {slot['type']}'s wrap"] = second.slot_kek(secret, tank.keyring, slot["uuid"])
+        found[f"secret of slot {name}"] = secret
+        found[f"key of slot {name}'s wrap"] = second.slot_kek(secret, tank.keyring, slot["uuid"])
     for record in json.loads(header.records["tank"])["records"]:
         found["key of the record's wrap"] = second.record_kek(keyring_key, tank.keyring, record["uuid"])
     return found
@@ -104,6 +105,29 @@ class Search:
                 if names:
                     found[line.split(maxsplit=5)[-1].strip()] = names
         return found
+
+
+class Region(NamedTuple):
+    """A part of a process's memory. A secret's own is locked, left out of core dumps, and empty in a child."""
+    line: str
+    flags: frozenset
+    data: bytes
+
+    @property
+    def is_of_a_secret(self):
+        return {"lo", "dd", "wf"} <= self.flags
+
+
+def memory_of(pid):
+    """All that a process may write to, while it waits: to be searched for what is known only later."""
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as smaps:
+        parts = re.findall(r"^(([0-9a-f]+)-([0-9a-f]+) rw.*)\n(?:\w+: .*\n)*?VmFlags: (.*)", smaps.read(), re.MULTILINE)
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        regions = []
+        for line, start, end, flags in parts:
+            memory.seek(int(start, 16))
+            regions.append(Region(line, frozenset(flags.split()), memory.read(int(end, 16) - int(start, 16))))
+    return regions
 
 
 def _extents(fd, size):

@@ -99,10 +99,15 @@ def run_with_signal(node, argv, step, name, **kw):
     return _run(node, ["-o", "/dev/null", "-e", f"trace={step.call}", "-e", inject], argv, **kw)
 
 
+EXIT = Step("exit_group", 1)
+
+
 def run_with_pause(node, argv, step, action, **kw):
-    """Runs a program that waits as it begins this call until action() was done. Gives its end, and if it waited."""
+    """Runs a program that waits as it begins this call until action() was done. Gives its end, and if it waited.
+    One that has waited at EXIT, where nothing but its memory is left, dies of not being let go."""
     reader, writer = os.pipe()
-    inject = f"inject={step.call}:signal=SIGSTOP:when={step.number}"
+    fails = "error=EAGAIN:" if step == EXIT else ""
+    inject = f"inject={step.call}:{fails}signal=SIGSTOP:when={step.number}"
     options = ["-o", f"/dev/fd/{writer}", "-e", f"trace={step.call}", "-e", inject]
     pass_fds = (*kw.pop("pass_fds", ()), writer)
     with node.popen(["strace", *options, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -10,10 +10,12 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from canaries import Search, secrets_of, spellings
+from canaries import Search, memory_of, secrets_of, spellings
 from conftest import (Dialogue, Pool, World, assert_done, is_locked, one_zfs, pipe_with, run, zfs_versions,
                       zseal)
-from steps import SANITIZED, environment, needs_strace, programs, run_with_pause, steps_of
+from figures import count
+from steps import EXIT, SANITIZED, environment, needs_strace, programs, run_with_pause, steps_of
+from verbs import VERBS, make_tank, prepared, run_verb
 
 pytestmark = needs_strace
 
@@ -283,6 +285,57 @@ if not SANITIZED:
                     memory.seek(start)
                     parts.append(memory.read(end - start))
         return b"\0".join(parts)
+
+    def regions_at(node, verb, step):
+        """A verb's memory at a call, as memory_of() gives it."""
+        found = []
+
+        def look():
+            pid, = [pid for pid in programs(node, "zseal") if _state(pid) in "tT"]
+            found.extend(memory_of(pid))
+        with prepared(node, verb) as (argv, fds):
+            _, paused = run_with_pause(node, argv, step, look, pass_fds=fds)
+        assert paused
+        return found
+
+    def search_for(node, verb):
+        """All secrets of the pool that the verb left, a slot that it added included."""
+        tank = node.tank if not verb.makes else node.tank._replace(recovery_key=node.shown, keyring=keyring_of(node))
+        return Search(secrets_of(node, tank))
+
+    def keyring_of(node):
+        return assert_done(zseal(node, "status", "--json")).json["keyrings"][0]["uuid"]
+
+    @pytest.mark.parametrize("verb", VERBS, ids=str)
+    @one_zfs
+    def test_nothing_is_left_in_memory_at_the_end(world, verb):
+        """At the last call of all, when the libraries have given back what was theirs; the stack as well."""
+        node = world.node()
+        make_tank(node)
+        run_verb(node, verb)
+        regions = regions_at(node, verb, EXIT)
+        search = search_for(node, verb)
+        assert any("[stack]" in region.line for region in regions) and any(b"zseal" in r.data for r in regions)
+        assert not [(region.line, found) for region in regions if (found := search.in_bytes(region.data))]
+        count("searches of memory for secrets", searches=1, finds=0)
+
+    @pytest.mark.parametrize("words, call", [("unlock tank", "sendto"), ("create", "clone")])
+    @one_zfs
+    def test_in_the_middle_keys_are_in_secrets_alone(world, words, call):
+        """While no library has one in its hands: unlock tells the journal that the keyring is open, create starts zpool."""
+        node = world.node()
+        make_tank(node)
+        verb = next(verb for verb in VERBS if verb.words == words)
+        with prepared(node, verb) as (argv, fds):
+            steps, ended = steps_of(node, argv, pass_fds=fds)
+        assert ended.status == 0
+        after = next((i for i, step in enumerate(steps) if step.call == "renameat"), 0)  # the header's copy is written
+        step = next(step for step in steps[after:] if step.call == call)
+        regions = regions_at(node, verb, step)
+        search = search_for(node, verb)
+        found = [(region, search.in_bytes(region.data)) for region in regions]
+        assert set().union(*(names for region, names in found if region.is_of_a_secret)), "the control: they are there"
+        assert not [(region.line, names) for region, names in found if names and not region.is_of_a_secret]
 
     @one_zfs
     def test_no_core_and_no_debugger(world):

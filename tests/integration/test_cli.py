@@ -82,7 +82,7 @@ def help_of(node, verb):
 
 def options_in(text):
     """(option, takes an argument) as a help shows them."""
-    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:--([a-z-]+))?( [A-Z=]+)?  +\S", text, re.MULTILINE)
+    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:--([a-z-]+))?( [A-Z=]+)?(?:\n {29}|)  +\S", text, re.MULTILINE)
     return [("--" + name if name else letter, bool(argument)) for letter, name, argument in shown]
 
 
@@ -118,6 +118,19 @@ def test_usage_names_every_verb_and_every_exit_status(machine):
 @pytest.mark.parametrize("verb", VERBS)
 def test_unknown_option_is_refused_by_every_verb(machine, verb):
     assert_refused(zseal(machine, *verb.split(), "--frobnicate"), "usage", f"zseal {verb}", "no option --frobnicate")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_options_are_not_abbreviated(machine, verb):
+    """What is short for one option today may be short for two tomorrow."""
+    names = {option for option, _ in options_in(help_of(machine, verb))}
+    for option, takes_argument in options_in(help_of(machine, verb)):
+        short = option[:-1]
+        if not option.startswith("--") or short in names:
+            continue
+        for words in ([short + "=1"], [short, "1"]) if takes_argument else ([short],):
+            assert_refused(zseal(machine, *verb.split(), *words), "usage", f"there is no option {words[0]}")
+    assert_refused(zseal(machine, *verb.split(), "--jso", "--help"), "usage", "no option --jso")
 
 
 # ---- exit statuses ----

@@ -4,15 +4,21 @@ first session is what zseal prints, and the tests that docs/threat-model.md name
 
 Guarantees: blocks are run in the document's order, by a shell that finds only the programs that the document names.
 """
+import base64
+import hashlib
+import json
+import os
 import re
 import subprocess
+import time
+import uuid
 
 import pytest
 
 import canaries
 import headers
-from conftest import (ROOT, Dialogue, assert_nothing_secret, assert_opens, create_pool, is_locked, lock, one_zfs, run,
-                      zseal)
+from conftest import (ROOT, Dialogue, assert_nothing_secret, assert_opens, create_pool, is_locked,
+                      keep_recovery_key_secret, keep_secret, lock, one_zfs, run, zseal)
 from steps import needs_strace
 from transcript import masked
 
@@ -21,11 +27,12 @@ FOLDER = "/run/lab/tmp"
 
 # The document's first sentence. Of coreutils, those that it uses.
 TOOLS = """bash cat cut grep head jq mktemp openssl base64 rm sed sort tail tr xxd zfs zpool tpm2_flushcontext tpm2_load
-           tpm2_policypcr tpm2_readpublic tpm2_sessionconfig tpm2_startauthsession tpm2_unseal""".split()
+           tpm2_policyauthvalue tpm2_policypcr tpm2_readpublic tpm2_startauthsession tpm2_unseal""".split()
 
 BEGIN = ["1", "2"]
 FROM_POOL, FROM_COPY, FROM_HISTORY = ["3.1", "3.4"], ["3.2", "3.4"], ["3.3", "3.4"]
-TPM, HANDLE, RECOVERY = ["4.1", "4.1a", "4.1c"], ["4.1", "4.1b", "4.1c"], ["4.2"]
+TPM, HANDLE, PIN = ["4", "4.1", "4.1a", "4.1c"], ["4", "4.1", "4.1b", "4.1c"], ["4", "4.1", "4.1a", "4.1d"]
+RECOVERY, PASSPHRASE = ["4.2"], ["4", "4.3"]
 OPEN, MAC, END = ["5"], ["5.1"], ["6", "7"]
 
 
@@ -42,10 +49,10 @@ def prepare(node, script):
     return ["env", f"PATH={FOLDER}/bin", "bash", "--norc", f"{FOLDER}/steps"]
 
 
-def follow(node, *sections, typed="", root="tank", before=()):
+def follow(node, *sections, typed="", root="tank", before=(), change=str):
     """Does what these sections say in a fresh shell; gives what it showed."""
     script = blocks(*sections).replace("\nroot=tank\n", f"\nroot={root}\n")
-    argv = prepare(node, script)
+    argv = prepare(node, change(script))
     done = node.run([*before, *argv], input=typed)
     said = done.stdout + done.stderr
     assert_nothing_secret(node.world, "what the document's steps show", said)
@@ -85,13 +92,25 @@ def test_pool_opens_without_zseal(node, tank, slot):
     assert not run(node, "sh", "-c", "ls -d /run/without-zseal.* 2>&1 || true").startswith("/run")
 
 
-@pytest.mark.parametrize("header", [FROM_COPY, FROM_HISTORY], ids=["copy", "history"])
-def test_pool_whose_header_is_lost_opens_without_zseal(node, tank, header):
+def test_pool_whose_header_is_lost_opens_from_its_copy_without_zseal(node, tank):
     lose_header(node)
-    mac = MAC if header is FROM_COPY else []
-    said = follow(node, *BEGIN, *header, *RECOVERY, *OPEN, *mac, *END, typed=tank.recovery_key + "\n")
+    said = follow(node, *BEGIN, *FROM_COPY, *RECOVERY, *OPEN, *MAC, *END, typed=tank.recovery_key + "\n")
     assert_opened(node, said, tank)
-    assert ("the MAC is right" in said) == bool(mac)
+    assert "the MAC is right" in said
+
+
+def test_pool_whose_header_is_lost_opens_from_its_history_without_zseal(node, tank):
+    """From the newest of those that it had: this one had two keyring keys."""
+    run(node, "zpool", "import", "-N", "tank")
+    header = headers.read(node)
+    keys = {d: k[0] for d, k in headers.open_with(node, header, tank.recovery_key).wrapping_keys.items()}
+    newer, recovery_key = headers.exchanged(node, header, keys)
+    keep_recovery_key_secret(node.world, recovery_key)
+    headers.write(node, newer)
+    run(node, "zpool", "export", "tank")
+    lose_header(node)
+    said = follow(node, *BEGIN, *FROM_HISTORY, *RECOVERY, *OPEN, *END, typed=recovery_key + "\n")
+    assert_opened(node, said, tank._replace(fingerprint=headers.fingerprint_of(newer)))
 
 
 @one_zfs
@@ -115,6 +134,102 @@ def test_slot_without_pcrs_opens_without_zseal(node):
 def test_recovery_key_may_be_typed_as_people_type_without_zseal(node, tank):
     typed = " ".join(group.upper() for group in tank.recovery_key.split("-")) + "\n"
     assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=typed), tank)
+
+
+# ---- slots that this version of zseal does not make: by the format's second implementation and stock tools ----
+
+LOG_N = 10
+
+
+def stretch_of(salt):
+    return {"salt": headers.second.b64(salt), "log_n": LOG_N, "r": 8, "p": 1}
+
+
+def scrypt(typed, salt):
+    return hashlib.scrypt(typed.encode(), salt=salt, n=1 << LOG_N, r=8, p=1, maxmem=1 << 26, dklen=32)
+
+
+def add_slot(node, tank, name, kind, make):
+    """Gives a pool a slot; make(derive) gives its `protect`, its secret, and what that was
+    made of. Gives these secrets and the key of its wrap."""
+    run(node, "zpool", "import", "-N", "tank")
+    header = headers.read(node)
+    key, epoch = headers.keyring_key(node, header, tank.recovery_key)
+    own = str(uuid.uuid4())
+    protect, secret, *others = make(lambda of, label: headers.second.derive(of, tank.keyring, label, own))
+    ring = headers.second.Ring(tank.keyring, epoch, 1, [], 0, key)
+    header.slots[name] = headers.second.dump(
+        headers.second.Slot(name, own, kind, int(time.time()), protect, secret).json([ring]))
+    headers.write(node, headers.sealed_again(node, header, tank.recovery_key))
+    run(node, "zpool", "export", "tank")
+    for one in (secret, *others):
+        keep_secret(node.world, one)
+    return secret, *others, headers.second.slot_kek(secret, tank.keyring, own)
+
+
+def add_passphrase(node, tank, typed):
+    salt = os.urandom(32)
+    return add_slot(node, tank, "passphrase", "passphrase",
+                    lambda derive: ({"stretch": stretch_of(salt)}, scrypt(typed, salt)))
+
+
+SEAL = """cd {folder}; export TPM2TOOLS_TCTI=device:/dev/tpmrm0
+tpm2_startauthsession -Q -S trial
+tpm2_policypcr -Q -S trial -l sha256:7
+tpm2_policyauthvalue -Q -S trial -L policy
+tpm2_flushcontext trial
+tpm2_create -Q -C 0x81000001 -a 'fixedtpm|fixedparent' -L policy -p hex:{auth} -i - -u pub -r priv
+cat pub priv | base64 -w 0"""
+
+
+def add_pin(node, tank, typed, auth_ends_in_zero=False):
+    """To PCR 7 and a PIN; if wanted, with a salt for which the TPM's authorisation ends in a zero byte."""
+    def make(derive):
+        while True:
+            salt = os.urandom(32)
+            stretched = scrypt(typed, salt)
+            auth = derive(stretched, b"pin-auth")
+            if (auth[-1] == 0) == auth_ends_in_zero:
+                break
+        sealed = bytes(range(32))
+        made = base64.b64decode(run(node, "bash", "-ec", SEAL.format(folder=FOLDER, auth=auth.rstrip(b"\0").hex()),
+                                    input=sealed.decode("latin-1")))
+        public = made[:2 + int.from_bytes(made[:2], "big")]
+        srk = json.loads(headers.read(node).slots["tpm2-a"])["protect"]["srk"]
+        protect = {"srk": srk, "public": headers.second.b64(public), "private": headers.second.b64(made[len(public):]),
+                   "bank": "sha256", "pcrs": [7], "policy": headers.second.b64(public[12:44]), "pin": stretch_of(salt)}
+        return protect, derive(sealed + stretched, b"pin-secret"), sealed, stretched, auth.rstrip(b"\0")
+    return add_slot(node, tank, "pin", "tpm2", make)
+
+
+def with_pin(text):
+    return text.replace("slot_named tpm2-a", "slot_named pin")
+
+
+@one_zfs
+def test_passphrase_opens_without_zseal(node, tank):
+    typed = " Größe und \"$HOME\" `x` \\n  "
+    add_passphrase(node, tank, typed)
+    assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *PASSPHRASE, *OPEN, *MAC, *END, typed=typed + "\n"), tank)
+    run(node, "zpool", "export", "tank")
+    said = follow(node, *BEGIN, *FROM_POOL, *PASSPHRASE, *OPEN, *END, typed=typed[:-1] + "\n")
+    assert_stays_locked(node, said, "WRONG KEY")
+
+
+@one_zfs
+@pytest.mark.parametrize("zero", [False, True], ids=["any", "zero"])
+def test_pin_opens_without_zseal(node, tank, zero):
+    add_pin(node, tank, "1234", zero)
+    said = follow(node, *BEGIN, *FROM_POOL, *PIN, *OPEN, *MAC, *END, typed="1234\n", change=with_pin)
+    assert_opened(node, said, tank)
+
+
+@one_zfs
+def test_wrong_pin_is_told_without_zseal(node, tank):
+    run(node, "tpm2_dictionarylockout", "-T", "device:/dev/tpmrm0", "-s", "-n", "4", "-t", "100", "-l", "100")
+    add_pin(node, tank, "1234")
+    said = follow(node, *BEGIN, *FROM_POOL, *PIN, *OPEN, *END, typed="4321\n", change=with_pin)
+    assert_stays_locked(node, said, "HMAC check failed", "0x98E")
 
 
 def assert_stays_locked(node, said, *words):
@@ -190,8 +305,9 @@ def test_changed_header_is_told_and_opens_without_zseal(node, tank):
 def test_keyring_that_claims_another_fingerprint_is_told_without_zseal(node, tank):
     run(node, "zpool", "import", "-N", "tank")
     value = headers.get(node, "tank", "zseal:keyring")
+    other = headers.second.b64(bytes(32))
     headers.put(node, "tank", "zseal:keyring",
-                headers.changed(value, lambda k: k["rings"][0]["ring"].update(fingerprint=headers.second.b64(bytes(32)))))
+                headers.changed(value, lambda k: k["rings"][0]["ring"].update(fingerprint=other)))
     said = follow(node, "1", *FROM_POOL, *TPM, *OPEN, *MAC)
     assert "WRONG FINGERPRINT" in said and "WRONG MAC" in said and tank.fingerprint in said
 
@@ -207,11 +323,11 @@ def watched(node):
     return made, canaries.Search(found)
 
 
-def traced(node, calls, options, *sections, typed=""):
+def traced(node, calls, options, *sections, **kw):
     """The trace of all programs that the steps start."""
     log = node.folder / "steps.strace"
     before = ["strace", "-f", "-qq", "-s", "100000", *options, "-e", f"trace={calls}", "-o", log]
-    follow(node, *sections, typed=typed, before=before)
+    follow(node, *sections, before=before, **kw)
     assert not is_locked(node, "tank")
     run(node, "zfs", "unload-key", "tank")
     text = log.read_text()
@@ -229,6 +345,21 @@ def test_arguments_show_what_the_document_says(node, watched, slot):
     assert search.in_text(text) == {f"key of slot {kind}'s wrap", "key of the record's wrap", "key of the MAC"}
     shown = {line.split('"')[3] for line in text.splitlines() if search.in_text(line)}
     assert shown == {"openssl"}
+
+
+@one_zfs
+@needs_strace
+def test_arguments_show_no_pin(node, watched):
+    tank, _ = watched
+    found = canaries.secrets_of(node, tank)
+    run(node, "zpool", "export", "tank")
+    pin = "a PIN as long as what is searched for"
+    names = ("secret", "sealed half", "stretched PIN", "authorisation", "key of the wrap")
+    search = canaries.Search({**found, "PIN": pin.encode(), **dict(zip(names, add_pin(node, tank, pin)))})
+    text = traced(node, "execve", ["-v"], *BEGIN, *FROM_POOL, *PIN, *OPEN, *END, typed=pin + "\n", change=with_pin)
+    assert search.in_text(text) == {"key of the wrap", "key of the record's wrap", "authorisation"}
+    assert {line.split('"')[3] for line in text.splitlines() if "authorisation" in search.in_text(line)} == {
+        "tpm2_unseal"}
 
 
 @one_zfs

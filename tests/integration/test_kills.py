@@ -197,7 +197,8 @@ def test_create_killed_with_a_handle_says_what_to_do(node):
     blank(node)
     run(node, "tpm2_evictcontrol", "-c", HANDLE)
     with Attempt(node, "--handle", HANDLE) as attempt:
-        step = [step for step in steps if step.call == "mkdir"][0]
+        renamed = [i for i, step in enumerate(steps) if step.call.startswith("rename")]
+        step = next(step for step in steps[renamed[1]:] if step.call == "clone")
         attempt.finish(run_with_signal(node, attempt.argv, step, "SIGKILL", **attempt.fds))
     assert not pools(node) and has_handle(node)
     assert_refused(create_again(node, "--handle", HANDLE).ended, "tpm-handle-taken", HANDLE, "slot tpm2-a")
@@ -215,8 +216,7 @@ def test_create_waits_with_a_signal_until_the_pool_is_made(node):
     wait = next(step for step in steps[waits[len(waits) // 2] + 2:] if step.call == "ppoll")
 
     def terminate():
-        pid, = programs(node, "zseal")
-        os.kill(pid, signal.SIGTERM)
+        os.kill(min(programs(node, "zseal")), signal.SIGTERM)  # a child of the same name may be about to become zpool
 
     with Attempt(node) as attempt:
         ended, paused = run_with_pause(node, attempt.argv, wait, terminate, **attempt.fds)

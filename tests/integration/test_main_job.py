@@ -347,7 +347,7 @@ def test_recovery_key_that_was_not_written_down_makes_no_pool(node):
             person.type("bcdefg")
         result = person.end()
     assert result.status == 5
-    assert_said(result.stdout, "recovery-typo", "was not typed back; no pool was made")
+    assert_said(result.stdout, "recovery-typo", "was not typed back; nothing was changed")
     assert_nothing_was_made(node)
 
 

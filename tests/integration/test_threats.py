@@ -57,9 +57,9 @@ def test_listener_on_the_bus_reads_no_key(node):
     made = create_pool(node, args=["--handle", "0x81010001", "--pcrs", "none"])
     search = canaries.Search(canaries.secrets_of(node, made))
     lock(node, "tank")
-    unseal = ("tpm2_startauthsession -Q --policy-session -S session && "
+    unseal = ("export TPM2TOOLS_TCTI=device:/dev/tpmrm0 && tpm2_startauthsession -Q --policy-session -S session && "
               "tpm2_unseal -Q -c 0x81010001 -p session:session -o /dev/null && tpm2_flushcontext session")
-    plain = bytes_on_the_bus(node, ["bash", "-c", f"cd {FOLDER} && export TPM2TOOLS_TCTI=device:/dev/tpmrm0 && {unseal}"])
+    plain = bytes_on_the_bus(node, ["bash", "-c", f"cd {FOLDER} && {unseal}"])
     assert search.in_bytes(plain) == {"secret of slot tpm2"}
     passed = bytes_on_the_bus(node, ["zseal", "unlock", "tank"])
     assert UNSEAL in passed and not search.in_bytes(passed)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fixture of test_tpm2.c: a real software TPM in a folder of its own, and a wire to it that the test listens to,
+ * The fixture of tpm2.h: a real software TPM in a folder of its own, and a wire to it that the test listens to,
  * and on which it can do what an attacker, a resource manager or a broken chip does.
  *
  * zseal talks to "wire" (or to a terminal that stands for a device), tpm2-tools talk to the TPM itself, at "tpm".
