@@ -4,7 +4,6 @@
 
 #include "cli/new-slots.h"
 #include "cli/output.h"
-#include "cli/recovery.h"
 #include "cli/repair-report.h"
 #include "core/recover.h"
 #include "sys/process.h"
@@ -70,22 +69,23 @@ static enum err judge(struct work *w, struct err_ctx *e)
 static bool may_ask(const struct work *w)
 {
 	return !protector_was_answered(&w->session.context) && !w->inv->json && isatty(STDIN_FILENO) &&
-	       terminal_available();
+	       terminal_available() && w->inv->n_options < INVOCATION_OPTIONS_MAX;
 }
 
-/* A key of another pool is noticed by its keyring alone; nothing is locked by trying. */
+/* As with --recovery. A key of another pool is noticed by its keyring alone; nothing is locked by trying. */
 static enum err ask_and_judge(struct work *w, struct err_ctx *e)
 {
+	static const struct option_spec asked = { .name = "recovery" };
+	struct invocation inv = *w->inv;
 	enum err err = ERR_RECOVERY_WRONG;
 
+	inv.options[inv.n_options++].spec = &asked;
 	for (int i = 0; i < KEY_TRIES && err == ERR_RECOVERY_WRONG; i++) {
 		if (i > 0)
 			output_reason(NULL, e);
-		secret_free(TAKE(w->session.recovery_key));
-		w->session.context.answers[ANSWER_RECOVERY_KEY] = NULL;
+		secret_free(TAKE(w->session.answers[ANSWER_RECOVERY_KEY]));
 		err_clear(e);
-		err = recovery_ask(-1, &w->session.recovery_key, e);
-		w->session.context.answers[ANSWER_RECOVERY_KEY] = w->session.recovery_key;
+		err = session_ask_answers(&w->session, &inv, e);
 		if (!err)
 			err = judge(w, e);
 	}
@@ -94,7 +94,7 @@ static enum err ask_and_judge(struct work *w, struct err_ctx *e)
 
 static enum err open_keyring(struct work *w, struct err_ctx *e)
 {
-	enum err err = session_ask_recovery(&w->session, w->inv, e);
+	enum err err = session_ask_answers(&w->session, w->inv, e);
 
 	if (!err)
 		err = may_ask(w) ? ask_and_judge(w, e) : judge(w, e);
@@ -292,8 +292,7 @@ static const struct option_spec options[] = {
 	{ "drop", 0, "SLOT", "leave this slot out, which nothing vouches for (may be repeated)", false },
 	{ "drop-unknown", 0, NULL, "leave out all that nothing vouches for", false },
 	{ "accept-older", 0, NULL, "the pool was put back on purpose, and no copy of the newer header is left", false },
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };

@@ -37,7 +37,7 @@ static enum err begin(struct work *w, struct err_ctx *e)
 		err = repair_load(&search, &w->place, &w->sources, e);
 	output_progress(NULL);
 	if (!err)
-		err = session_ask_recovery(&w->session, w->inv, e);
+		err = session_ask_answers(&w->session, w->inv, e);
 	return err;
 }
 
@@ -149,8 +149,7 @@ static const struct option_spec options[] = {
 	{ "drop-unknown", 0, NULL, "leave out all that nothing vouches for", false },
 	{ "accept-older", 0, NULL, "the pool was put back on purpose, and no copy of the newer header is left", false },
 	{ "from", 0, "FILE", "look in this copy, too", false },
-	OPTION_RECOVERY,
-	OPTION_RECOVERY_FD,
+	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
 };

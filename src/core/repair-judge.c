@@ -61,7 +61,8 @@ static enum err open_any(struct repair *r, struct err_ctx *e)
 
 		if (!try_keyring(r, sources->all[i].keyring, sources->all[i].where, &own))
 			return ERR_OK;
-		if (!first.code || stops(own.code) || tried == 0)
+		/* where no slot could be tried, a copy's slots tell more */
+		if (!first.code || stops(own.code) || (tried == 0 && r->first.n_attempts > 0))
 			first = own;
 	}
 	if (!first.code)
