@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/status-unfinished.h"
 #include "core/health.h"
 
 struct view {
@@ -184,6 +185,7 @@ static void print_keyring_head(const struct view *v, const struct keyring *k)
 	printf("    %s, generation %u, made %s\n    fingerprint %s\n", uuid, ring->generation, date, fingerprint);
 	enum err err = pin_state(v, k, &e);
 	printf("    known to this machine: %s\n", err ? err_info(err)->sentence : "yes");
+	status_print_unfinished(k, &v->session.pins);
 }
 
 static void print_keyring(struct view *v, const struct keyring *k)
@@ -227,6 +229,9 @@ static json_t *keyring_json(struct view *v, const struct keyring *k)
 	json_object_set_new(j, "generation", json_integer(keyring_ring(k)->generation));
 	json_object_set_new(j, "created", json_integer((json_int_t)keyring_ring(k)->created));
 	json_object_set_new(j, "fingerprint", json_string(fingerprint));
+	json_t *unfinished = status_unfinished_json(k, &v->session.pins);
+	if (unfinished)
+		json_object_set_new(j, "unfinished", unfinished);
 	return j;
 }
 
