@@ -74,7 +74,7 @@ enum err keyring_add_slot(struct keyring *k, const char *name, const char *value
 	s->state = slot_parse(name, value, &s->slot, &s->error);
 	if (s->state == ERR_NO_MEMORY || slot_keyring(value, &s->keyring, &s->has_keyring, NULL))
 		return err_set(e, ERR_NO_MEMORY, "room for slot %s", name);
-	if (!k->state && !slot_belongs_to(value, &keyring_ring(k)->uuid))
+	if (!k->state && !stored_slot_is_of(s, &keyring_ring(k)->uuid))
 		tell_foreign(k, s);
 	return ERR_OK;
 }
