@@ -11,8 +11,9 @@ import subprocess
 import pytest
 from adopting import (HEX, KEY, PASSPHRASE, adopt, as_bytes, assert_adopted, get, make_root, seal_at, write_key)
 from conftest import (EXIT_STATUS, Result, World, assert_done, assert_opens, assert_refused, assert_said, create_pool,
-                      is_locked, keep_recovery_key_secret, one_zfs, run, zfs_versions, zseal)
+                      is_locked, keep_recovery_key_secret, new_world, one_zfs, run, zfs_versions, zseal)
 from steps import chosen, needs_strace, programs, run_with_pause, run_with_signal, steps_of, wait_for_end
+from test_bad_zfs import fill
 
 HANDLE = "0x81010001"
 WRONG = bytes(range(32))
@@ -313,6 +314,32 @@ def test_a_read_only_pool(tank):
     run(tank, "zpool", "export", "tank")
     run(tank, "zpool", "import", "tank")
     assert_untouched(tank, "tank", "raw")
+    assert_adopts_now(tank, "tank", KEY)
+
+
+@one_zfs
+def test_a_full_pool(zfs):
+    """Nothing is written, nothing is lost; with room it goes on."""
+    with new_world(zfs, disks=1, disk_size="64M") as world:
+        node = world.node()
+        make_root(node, "tank", "raw")
+        run(node, "zfs", "create", "tank/ballast")
+        fill(node)
+        result, key = adopt(node, "tank", given=KEY)
+        assert_refused(result, "zfs-full", "tank")
+        assert key, "it was handed over before the pool was touched"
+        assert_untouched(node, "tank", "raw")
+        assert_done(zseal(node, "unlock", "--all"))
+        run(node, "zfs", "destroy", "tank/ballast")
+        assert_adopts_now(node, "tank", KEY)
+
+
+@one_zfs
+def test_zfs_that_is_not_there(tank):
+    write_key(tank, "/run/k", KEY)
+    tank.engine.kill()
+    assert_refused(adopt(tank, "tank", "--key-file", "/run/k")[0], "zfs-absent")
+    tank.engine.start()
     assert_adopts_now(tank, "tank", KEY)
 
 

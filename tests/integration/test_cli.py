@@ -21,7 +21,7 @@ pytestmark = one_zfs
 
 NOBODY = 65534
 
-VERBS = ["create", "unlock", "lock", "status", "slot list", "slot add", "slot test",
+VERBS = ["create", "adopt", "unlock", "lock", "status", "slot list", "slot add", "slot test",
          "slot reseal", "slot remove", "header backup", "header verify", "header restore",
          "version"]
 
