@@ -297,6 +297,9 @@ def test_a_clevis_that_is_missing_or_fails(tank):
         assert_refused(adopt(tank, "tank", "--clevis", "/run/jwe")[0], "no-program", "clevis")
     else:
         assert_refused(adopt(tank, "tank", "--clevis", "/run/jwe")[0], "child", "/run/jwe")
+        write_key(tank, "/run/k", KEY * 20)
+        run(tank, "bash", "-c", "clevis encrypt tpm2 '{}' </run/k >/run/long")
+        assert_refused(adopt(tank, "tank", "--clevis", "/run/long")[0], "child", "more than 514 bytes")
     write_key(tank, "/run/empty", "")
     assert_refused(adopt(tank, "tank", "--clevis", "/run/empty")[0], "key-shape", "/run/empty")
     assert_untouched(tank, "tank", "raw")
@@ -461,6 +464,30 @@ def test_a_header_that_changes_meanwhile_is_not_written_over(node, keyformat):
     assert get(node, "tank", "zseal:keyring") == "a stranger's" and opens_by_old_way(node, "tank", keyformat)
     run(node, "zfs", "inherit", "zseal:keyring", "tank")
     assert_adopts_now(node, "tank", GIVEN[keyformat])
+
+
+@needs_strace
+@one_zfs
+def test_a_record_that_does_not_come_back_switches_nothing(node):
+    """Somebody spoils it just before it is read back: the passphrase stays the root's key."""
+    fresh(node, "passphrase")
+    attempt = Attempt(node)
+    steps, ended = steps_of(node, attempt.argv, **attempt.fds)
+    assert_done(attempt.finish(ended))
+    # the last three are zfs get, for the roots and for the keyring: names, then values
+    reading_back = [step for step in steps if step.call.startswith("clone")][-4]
+    fresh(node, "passphrase")
+    attempt = Attempt(node)
+    ended, paused = run_with_pause(node, attempt.argv, reading_back,
+                                   lambda: run(node, "zfs", "set", "zseal:key=spoilt", "tank"), **attempt.fds)
+    result = attempt.finish(ended)
+    assert paused
+    assert_refused(result, "format", "tank")
+    assert get(node, "tank", "keyformat") == "passphrase" and opens_by_old_way(node, "tank", "passphrase")
+    result, none = adopt(node, "tank", given=PASSPHRASE)
+    assert_done(result)
+    assert not none
+    assert_adopted(node, "tank", attempt.key)
 
 
 @needs_strace
