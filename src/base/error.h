@@ -62,13 +62,13 @@ enum err_class {
 	X(FINGERPRINT, "fingerprint", CORRUPT, "what was opened is not this keyring's key",                            \
 	  "the slot was changed; another slot or the recovery key opens it")                                           \
 	X(MAC, "mac", CORRUPT, "the keyring's slots were changed or half-written",                                     \
-	  "compare with the last copy: zseal header verify DATASET; bring it back: zseal header restore DATASET")      \
+	  "see what was changed: zseal header verify DATASET; make it whole again: zseal repair DATASET")              \
 	X(PIN_MISSING, "pin-missing", REFUSED, "this machine has never seen this keyring",                             \
 	  "compare its fingerprint with your sheet, then unlock once at a terminal or with --trust FINGERPRINT")       \
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
 	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
-	  "the pool was rolled back or exchanged by an old copy: find out why")                                        \
+	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")                                      \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
@@ -76,6 +76,12 @@ enum err_class {
 	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
 	X(SLOT_EXISTS, "slot-exists", STATE, "there is already a slot of that name or kind",                           \
 	  "choose another name with --name, or make the slot anew: zseal slot reseal DATASET NAME")                    \
+	X(SLOT_UNKNOWN, "slot-unknown", REFUSED, "nothing vouches for a part of the header",                           \
+	  "leave it out with --drop SLOT or --drop-unknown, or bring a copy of the header that has it: --from FILE")   \
+	X(SLOT_STRAY, "slot-stray", STATE, "the property is no slot of this keyring",                                  \
+	  "it does no harm; zseal repair DATASET removes it")                                                          \
+	X(COPY_DIFFERS, "copy-differs", STATE, "the header in the pool and its copy are not the same",                 \
+	  "the pool's own is whole: zseal header backup DATASET copies it")                                            \
 	X(SLOT_LAST, "slot-last", REFUSED, "without this slot nothing that was tested would open the keyring",         \
 	  "add another slot, or test one: zseal slot test DATASET")                                                    \
 	X(UNFINISHED, "unfinished", STATE, "an earlier change was cut off",                                            \

@@ -37,7 +37,7 @@ static bool goes(const struct commit_request *r, const struct stored_slot *befor
 /* Slots on the dataset that are not this keyring's are left alone. */
 static bool is_of_keyring(const struct commit_request *r, const struct stored_slot *s)
 {
-	return slot_belongs_to(s->value, &r->draft->ring.uuid);
+	return stored_slot_is_of(s, &r->draft->ring.uuid);
 }
 
 static void add_slot(struct change_list *l, const char *name, const char *value)

@@ -43,14 +43,14 @@
 	X(KEY_UNLOADED, "key-unloaded", "b1d69e23bb1546dfb136e76265eb62c6", 5, "An encryption root was locked",        \
 	  "The wrapping key of @ZSEAL_DATASET@ was unloaded from memory.")                                             \
 	X(LOCK_REFUSED, "lock-refused", "9bb600d43f784a328dcf5d9c35c60a10", 3, "Locking stopped half-way",             \
-	  "@ZSEAL_DATASET@ stayed mounted or unlocked: its key is in memory still. What to do\n"                       \
-	  "about it:\n"                                                                                                \
+	  "@ZSEAL_DATASET@ stayed mounted or unlocked: its key is in memory still.\n"                                  \
+	  "What to do about it:\n"                                                                                     \
 	  "@ZSEAL_ADVICE@")                                                                                            \
 	X(MOUNTED, "mounted", "573430331b814a1c83cb3fffa13c3234", 6, "A file system was mounted",                      \
 	  "@ZSEAL_DATASET@ was mounted, after its encryption root was unlocked.")                                      \
 	X(MOUNT_REFUSED, "mount-refused", "0a94331cfece4dc9abdfa0a3c9e9182b", 3, "A file system was not mounted",      \
-	  "@ZSEAL_DATASET@ was not mounted by zseal: it is not encrypted, would hide what the\n"                        \
-	  "system lives on, or ZFS could not mount it. What to do about it:\n"                                         \
+	  "@ZSEAL_DATASET@ was not mounted by zseal: it is not encrypted, would hide\n"                                \
+	  "what the system lives on, or ZFS could not mount it. What to do about it:\n"                                \
 	  "@ZSEAL_ADVICE@")                                                                                            \
 	X(UNMOUNTED, "unmounted", "ce5574872f334522b6888c315088f6e9", 5, "A file system was unmounted",                \
 	  "@ZSEAL_DATASET@ was unmounted, so that its encryption root can be locked.")                                 \

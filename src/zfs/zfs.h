@@ -85,6 +85,13 @@ DEFINE_CLEANUP(struct zfs_pools *, zfs_pools_clear)
 const struct zfs_pool *zfs_pools_find(const struct zfs_pools *pools, const char *dataset);
 
 /*
+ * What ZFS itself wrote down about a pool (`zpool history -i`): one text, a record a line, oldest first; a value that
+ * somebody set with line ends in it makes lines of its own. Owns: the caller frees *ret.
+ * Errors: ERR_CHILD (also for a history of more than 512 MiB), as zfs_get().
+ */
+must_check enum err zfs_history_read(const char *pool, struct deadline deadline, char **ret, struct err_ctx *e);
+
+/*
  * Loads a 32-byte raw key, which the kernel checks; already loaded is success, and *ret_was_loaded says so.
  * Errors: ERR_ZFS_KEY_WRONG (also if another key is loaded already), ERR_ZFS_NOT_FOUND, ERR_ZFS_NOT_ROOT (not a root,
  * not encrypted), ERR_ZFS_DENIED, ERR_ZFS_IO, ERR_USAGE for what is no dataset's name.
