@@ -218,10 +218,9 @@ def test_without_any_copy_what_opens_or_the_recovery_key_vouches_for_stays(node,
 @one_zfs
 def test_renew_vouches_for_another_machines_slot(node, tank):
     other = node.world.node("b")
-    forget_copies(node)
-    hide_history(node)
     node.stop()
     run(other, "zpool", "import", "-f", "tank")
+    hide_history(other)
     headers.put(other, "tank", "zseal:slot.odd", headers.changed(
         headers.get(other, "tank", RECOVERY), lambda slot: slot.update(uuid=str(uuid.uuid4()))))
     result = assert_done(zseal_with_key(other, tank.recovery_key, "repair", "tank", "--drop", "odd"))
