@@ -170,6 +170,14 @@ enum err str_copy(const char *text, char **ret, struct err_ctx *e)
 	return ERR_OK;
 }
 
+/* Where the last piece of memory is missing, glibc's fclose() says 0 and leaves NULL behind. */
+bool memstream_close(FILE *f, char *const *text)
+{
+	bool failed = ferror(f);
+
+	return fclose(f) == 0 && !failed && *text;
+}
+
 bool str_equal(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) == 0;

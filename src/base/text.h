@@ -61,6 +61,9 @@ must_check printf_like(3, 4) enum err str_format(char **ret, struct err_ctx *e, 
 /* A copy of text in *ret, which the caller frees. Errors: ERR_NO_MEMORY. */
 must_check enum err str_copy(const char *text, char **ret, struct err_ctx *e);
 
+/* Closes what open_memstream() made; true if all that was written is in text. fclose() alone does not tell. */
+must_check bool memstream_close(FILE *f, char *const *text);
+
 bool str_equal(const char *a, const char *b);
 /* True if name is a slot name: 1 to 63 of [a-z0-9_-], lower case as ZFS wants property names (design, section 3). */
 must_check bool name_is_valid(const char *name);

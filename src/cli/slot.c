@@ -280,7 +280,7 @@ static enum err check_removed(const struct work *w, const char *name, struct err
 
 	if (!s)
 		return err_set(e, ERR_NO_SLOT, "slot %s on %s", name, w->keyring->dataset);
-	if (!slot_belongs_to(s->value, &keyring_ring(w->keyring)->uuid))
+	if (!stored_slot_is_of(s, &keyring_ring(w->keyring)->uuid))
 		return err_set(e, ERR_NO_SLOT, "slot %s on %s is not one of its keyring's", name, w->keyring->dataset);
 	if (!s->state && str_equal(s->slot.type, protector_recovery.type) && !invocation_has(w->inv, "no-recovery"))
 		return err_set(e, ERR_SLOT_LAST, "slot %s is the recovery key: if the other slots are lost, so is the "

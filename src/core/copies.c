@@ -275,9 +275,12 @@ static enum err consider(struct search *s, const char *folder, const char *name,
 	_cleanup_(kept_copy_clearp) struct kept_copy *c = &(struct kept_copy){ 0 };
 	enum err err = str_format(&c->path, e, "%s/%s", folder, name);
 
-	if (err)
-		return err;
-	if (header_copy_load(c->path, &c->copy, NULL) != ERR_OK || !fits(s, c))
+	if (!err)
+		err = header_copy_load(c->path, &c->copy, NULL);
+	/* the newest must not be passed over for want of memory */
+	if (err == ERR_NO_MEMORY)
+		return err_set(e, err, "looking for copies in %s", folder);
+	if (err || !fits(s, c))
 		return ERR_OK;
 	c->moved = !is_below(s->wanted->dataset, c->copy.dataset);
 	err = header_copy_move(&c->copy, s->wanted->dataset, c->copy.pool_guid == s->wanted->pool_guid, e);

@@ -65,7 +65,7 @@ enum err draft_continue(struct draft *d, const struct keyring *k, const struct o
 	d->ring.generation++;
 	err = secret_new_copy(secret_data(key), secret_size(key), &d->keyring_key, e);
 	for (size_t i = 0; !err && i < k->n_slots; i++)
-		if (slot_belongs_to(k->slots[i].value, &d->ring.uuid))
+		if (stored_slot_is_of(&k->slots[i], &d->ring.uuid))
 			err = keep_slot(d, &k->slots[i], e);
 	return err;
 }

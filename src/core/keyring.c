@@ -72,11 +72,16 @@ enum err keyring_add_slot(struct keyring *k, const char *name, const char *value
 	s->value = value;
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	s->state = slot_parse(name, value, &s->slot, &s->error);
-	if (s->state == ERR_NO_MEMORY)
+	if (s->state == ERR_NO_MEMORY || slot_keyring(value, &s->keyring, &s->has_keyring, NULL))
 		return err_set(e, ERR_NO_MEMORY, "room for slot %s", name);
-	if (!k->state && !slot_belongs_to(value, &keyring_ring(k)->uuid))
+	if (!k->state && !stored_slot_is_of(s, &keyring_ring(k)->uuid))
 		tell_foreign(k, s);
 	return ERR_OK;
+}
+
+bool stored_slot_is_of(const struct stored_slot *s, const struct uuid *keyring)
+{
+	return s->has_keyring && uuid_equal(&s->keyring, keyring);
 }
 
 void keyring_free(struct keyring *k)
@@ -101,7 +106,7 @@ enum err keyring_mac(const struct keyring *k, unsigned ring, const struct secret
 	size_t n = 0;
 
 	for (size_t i = 0; i < k->n_slots; i++)
-		if (slot_belongs_to(k->slots[i].value, &r->uuid))
+		if (stored_slot_is_of(&k->slots[i], &r->uuid))
 			raw[n++] = (struct raw_slot){ .name = k->slots[i].name, .value = k->slots[i].value };
 	return header_mac(key, r, raw, n, ret, e);
 }

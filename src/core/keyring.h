@@ -14,6 +14,8 @@ struct stored_slot {
 	enum err state;       /* ERR_OK: slot is filled; else why it was not understood */
 	struct err_ctx error;
 	struct slot slot;
+	bool has_keyring;     /* it says whose it is, understood or not: keyring */
+	struct uuid keyring;
 };
 
 struct keyring {
@@ -40,6 +42,9 @@ must_check enum err keyring_new(const char *dataset, const char *value, struct k
 must_check enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e);
 void keyring_free(struct keyring *k);
 DEFINE_CLEANUP(struct keyring *, keyring_free)
+
+/* Whether a slot says that it is this keyring's. */
+bool stored_slot_is_of(const struct stored_slot *s, const struct uuid *keyring);
 
 /* The newest ring; only where state is ERR_OK. */
 const struct ring *keyring_ring(const struct keyring *k);

@@ -136,7 +136,7 @@ static struct view view_of(struct repair *r)
 static bool has_strays(const struct view *v)
 {
 	for (size_t i = 0; i < v->here->n_slots; i++)
-		if (!slot_belongs_to(v->here->slots[i].value, &opened_ring(v->r)->uuid))
+		if (!stored_slot_is_of(&v->here->slots[i], &opened_ring(v->r)->uuid))
 			return true;
 	return false;
 }
@@ -341,7 +341,7 @@ static void judge_here(const struct view *v)
 	for (size_t i = 0; i < v->here->n_slots; i++) {
 		const struct stored_slot *s = &v->here->slots[i];
 
-		if (!slot_belongs_to(s->value, &opened_ring(r)->uuid)) {
+		if (!stored_slot_is_of(s, &opened_ring(r)->uuid)) {
 			judge_foreign(v, s, covered);
 			continue;
 		}
@@ -368,21 +368,28 @@ static bool is_ordered(const struct keyring *k, const char *name)
 }
 
 /* What the copy has and the pool has not. A newer header whose order leaves a slot out has probably removed it. */
-static void judge_lost(const struct view *v)
+static enum err judge_lost(const struct view *v, struct err_ctx *e)
 {
 	struct repair *r = v->r;
 
 	if (!v->newest || (v->same_mac && !(r->is_older && v->decides)))
-		return;
+		return ERR_OK;
 	for (size_t i = 0; i < v->newest->copy.n_slots && r->n_slots < ARRAY_SIZE(r->slots); i++) {
 		const struct header_copy_value *slot = &v->newest->copy.slots[i];
 
-		if (is_judged(r, slot->name) || !slot_belongs_to(slot->value, &opened_ring(r)->uuid))
+		struct uuid keyring;
+		bool has_keyring;
+		enum err err = slot_keyring(slot->value, &keyring, &has_keyring, e);
+
+		if (err)
+			return err;
+		if (is_judged(r, slot->name) || !has_keyring || !uuid_equal(&keyring, &opened_ring(r)->uuid))
 			continue;
 		const bool back = v->decides || is_ordered(v->here, slot->name);
 		add_judged(r, slot->name, back ? JUDGED_BACK : JUDGED_ABSENT, back ? slot->value : NULL)->where =
 			v->newest->where;
 	}
+	return ERR_OK;
 }
 
 /* ---- records ---- */
@@ -506,7 +513,8 @@ enum err repair_judge(struct repair *r, const struct repair_request *request, st
 	if (err)
 		return err;
 	judge_here(&v);
-	judge_lost(&v);
-	err = judge_roots(r, e);
+	err = judge_lost(&v, e);
+	if (!err)
+		err = judge_roots(r, e);
 	return err ? err : check_roots(r, e);
 }

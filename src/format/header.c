@@ -177,15 +177,20 @@ enum err records_print(const struct records *records, char **ret, struct err_ctx
 	return codec_print(&records_document, records, ret, e);
 }
 
-bool slot_belongs_to(const char *value, const struct uuid *keyring)
+enum err slot_keyring(const char *value, struct uuid *ret, bool *ret_has, struct err_ctx *e)
 {
 	_cleanup_(json_decrefp) json_t *root = NULL;
-	struct uuid u;
+	const char *text = NULL;
+	enum err err = ERR_FORMAT;
 
-	if (!codec_text_is_printable(value, PROPERTY_VALUE_MAX) || codec_load(value, PROPERTY_VALUE_MAX, &root, NULL))
-		return false;
-	const char *text = json_string_value(json_object_get(root, "keyring"));
-	return text && uuid_parse(text, &u) && uuid_equal(&u, keyring);
+	if (codec_text_is_printable(value, PROPERTY_VALUE_MAX))
+		err = codec_load(value, PROPERTY_VALUE_MAX, &root, NULL);
+	if (err == ERR_NO_MEMORY)
+		return err_set(e, err, "room for a slot");
+	if (!err)
+		text = json_string_value(json_object_get(root, "keyring"));
+	*ret_has = text && uuid_parse(text, ret);
+	return ERR_OK;
 }
 
 static int compare_slots(const void *a, const void *b)

@@ -113,10 +113,11 @@ must_check enum err ring_print(const struct ring *ring, char **ret, struct err_c
 void slot_clear(struct slot *slot);
 
 /*
- * A value of which only the frame is understood, for slots of a newer version or unknown type: keeps going by raw
- * bytes. True if value is a JSON object whose "keyring" is that UUID.
+ * Whose slot a value says it is, for slots of a newer version or unknown type of which only the frame is understood: the
+ * rest keeps going by raw bytes. *ret_has is false unless it is a JSON object whose "keyring" is a UUID. Want of memory
+ * is an error: a slot that counted as nobody's for that would be dropped by the next change. Errors: ERR_NO_MEMORY.
  */
-bool slot_belongs_to(const char *value, const struct uuid *keyring);
+must_check enum err slot_keyring(const char *value, struct uuid *ret, bool *ret_has, struct err_ctx *e);
 
 /* A slot as it is stored, for the MAC. */
 struct raw_slot {
@@ -125,7 +126,7 @@ struct raw_slot {
 };
 
 /*
- * HMAC over the ring's bytes and every slot of its keyring (slot_belongs_to()), known or not: parts are the ring's
+ * HMAC over the ring's bytes and every slot of its keyring (slot_keyring()), known or not: parts are the ring's
  * JSON, then for each slot, sorted by name (bytewise), its name and its value (crypto_table_mac()).
  * slots may be in any order; the array is sorted in place. Errors: ERR_NO_MEMORY, ERR_BUG.
  */

@@ -92,7 +92,7 @@ enum err pins_print(const struct pins *pins, char **ret, struct err_ctx *e)
 			return r;
 		fprintf(f, "%s\n", line);
 	}
-	if (!f || fclose(TAKE(f)) != 0)
+	if (!f || !memstream_close(TAKE(f), &text))
 		return err_set(e, ERR_NO_MEMORY, "room for pins");
 	if (size > PIN_FILE_MAX)
 		return err_set(e, ERR_TOO_LARGE, "%zu bytes of pins", size);

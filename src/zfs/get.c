@@ -101,8 +101,7 @@ static enum err make_list(const struct zfs_query *q, const char *names, const ch
 	if (!out)
 		return err_set(e, ERR_NO_MEMORY, "room for a list of properties");
 	write_list(out, q->properties, names, frame);
-	bool failed = ferror(out);
-	if (fclose(out) != 0 || failed)
+	if (!memstream_close(out, &text))
 		return err_set(e, ERR_NO_MEMORY, "room for a list of properties");
 	if (size > LIST_MAX)
 		return err_set(e, ERR_ZFS_PROPERTY, "%s has too many properties like %s", q->datasets[0], q->properties);

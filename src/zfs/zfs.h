@@ -111,6 +111,12 @@ must_check enum err zfs_unload_key(struct zfs *z, const char *dataset, bool *ret
  */
 must_check enum err zfs_change_key(struct zfs *z, const char *dataset, const struct secret *key, struct err_ctx *e);
 
+/*
+ * Sets keylocation=prompt on an encryption root, so that nothing of ZFS's own looks for its key any more. Locked or not.
+ * Errors: ERR_CHILD with zfs's complaint, ERR_ZFS_READONLY, as zfs_get(). Blocks: once zfs runs, until it ends.
+ */
+must_check enum err zfs_set_prompt(const char *dataset, struct deadline deadline, struct err_ctx *e);
+
 /* One change of a user property; value NULL removes the local value (zfs inherit). */
 struct zfs_change {
 	const char *name;
