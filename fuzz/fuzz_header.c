@@ -2,6 +2,7 @@
 /* The first byte says whose value it is. What parses prints to the very same bytes. */
 #include <string.h>
 
+#include "format/slot-passphrase.h"
 #include "format/slot-tpm2.h"
 #include "fuzz.h"
 
@@ -52,6 +53,17 @@ static char *again_tpm2(const char *text)
 	return again;
 }
 
+static char *again_passphrase(const char *text)
+{
+	struct slot_passphrase s;
+	char *again = NULL;
+
+	if (slot_passphrase_parse(text, &s, NULL))
+		return NULL;
+	must(!slot_passphrase_print(&s, &again, NULL));
+	return again;
+}
+
 static char *again_copy(const char *text)
 {
 	_cleanup_(header_copy_clear) struct header_copy copy = { 0 };
@@ -74,6 +86,8 @@ static char *again_any(char letter, const char *text)
 		return again_records(text);
 	case 't':
 		return again_tpm2(text);
+	case 'p':
+		return again_passphrase(text);
 	case 'c':
 		return again_copy(text);
 	default:

@@ -47,7 +47,7 @@ enum err_class {
 	X(PARTIAL, "partial", PARTIAL, "not everything that was asked for was done", "see the lines above")            \
 	X(CHILD, "child", STATE, "a program that zseal needs failed", "run the program named above by hand")           \
 	X(NO_PROGRAM, "no-program", STATE, "a program that zseal needs is not installed",                              \
-	  "install the package zfsutils-linux")                                                                        \
+	  "install its package: zfsutils-linux has zfs and zpool, clevis and clevis-tpm2 have clevis")                 \
 	/* command line and configuration */                                                                           \
 	X(USAGE, "usage", USAGE, "the command line is wrong", "see zseal --help, or zseal VERB --help")                \
 	X(CONFIG, "config", USAGE, "the configuration is wrong", "mend the line named above")                          \
@@ -62,13 +62,13 @@ enum err_class {
 	X(FINGERPRINT, "fingerprint", CORRUPT, "what was opened is not this keyring's key",                            \
 	  "the slot was changed; another slot or the recovery key opens it")                                           \
 	X(MAC, "mac", CORRUPT, "the keyring's slots were changed or half-written",                                     \
-	  "compare with the last copy: zseal header verify DATASET; bring it back: zseal header restore DATASET")      \
+	  "see what was changed: zseal header verify DATASET; make it whole again: zseal repair DATASET")              \
 	X(PIN_MISSING, "pin-missing", REFUSED, "this machine has never seen this keyring",                             \
 	  "compare its fingerprint with your sheet, then unlock once at a terminal or with --trust FINGERPRINT")       \
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
 	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
-	  "the pool was rolled back or exchanged by an old copy: find out why")                                        \
+	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")                                      \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
@@ -76,6 +76,12 @@ enum err_class {
 	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
 	X(SLOT_EXISTS, "slot-exists", STATE, "there is already a slot of that name or kind",                           \
 	  "choose another name with --name, or make the slot anew: zseal slot reseal DATASET NAME")                    \
+	X(SLOT_UNKNOWN, "slot-unknown", REFUSED, "nothing vouches for a part of the header",                           \
+	  "leave it out with --drop SLOT or --drop-unknown, or bring a copy of the header that has it: --from FILE")   \
+	X(SLOT_STRAY, "slot-stray", STATE, "the property is no slot of this keyring",                                  \
+	  "it does no harm; zseal repair DATASET removes it")                                                          \
+	X(COPY_DIFFERS, "copy-differs", STATE, "the header in the pool and its copy are not the same",                 \
+	  "the pool's own is whole: zseal header backup DATASET copies it")                                            \
 	X(SLOT_LAST, "slot-last", REFUSED, "without this slot nothing that was tested would open the keyring",         \
 	  "add another slot, or test one: zseal slot test DATASET")                                                    \
 	X(UNFINISHED, "unfinished", STATE, "an earlier change was cut off",                                            \
@@ -128,6 +134,37 @@ enum err_class {
 	  "choose another, or look at it (tpm2_readpublic -c) and remove it (tpm2_evictcontrol -C o -c)")               \
 	X(TPM_FAILED, "tpm-failed", UNAVAILABLE, "the TPM answered with an error",                                     \
 	  "look at the code above; tpm2_getcap properties-fixed shows whether the TPM works at all")                   \
+	/* taking over what exists */                                                                                 \
+	X(KEY_SHAPE, "key-shape", REFUSED, "what was given is no key of this kind",                                    \
+	  "a key is 32 bytes or 64 hexadecimal digits, a passphrase 8 to 512 bytes; nothing was changed")              \
+	X(KEY_NOT_THIS, "key-not-this", REFUSED, "the key that was given is not this encryption root's",               \
+	  "ZFS itself refused it: look for the right one; nothing was changed")                                        \
+	X(TPM_NO_OBJECT, "tpm-no-object", STATE, "there is no sealed object at this TPM handle",                       \
+	  "tpm2_getcap handles-persistent lists the handles that there are")                                           \
+	X(TPM_OBJECT_CLOSED, "tpm-object-closed", REFUSED, "the TPM does not open the object at this handle",          \
+	  "give the bank and PCRs that it was made with (--tpm-pcrs sha256:7), or the key from elsewhere")             \
+	X(ADOPT_HALF_RECEIVED, "adopt-half-received", STATE, "the dataset is half-received",                           \
+	  "finish the receive, or give it up with zfs receive -A, then run the same command again")                    \
+	X(ADOPT_REPLICA, "adopt-replica", REFUSED, "the dataset is a replica: the next receive brings back its source's key", \
+	  "adopt the source instead; if this one stands alone from now on, insist with --replica")                     \
+	X(ADOPT_RECEIVED, "adopt-received", STATE, "properties came with a receive and would be masked by local ones", \
+	  "receive without properties from now on (zfs receive -x zseal:key), or adopt the source instead")            \
+	X(ADOPT_TAKEN, "adopt-taken", REFUSED, "there are zseal properties here that serve no keyring",                \
+	  "if a keyring was lost: zseal header restore DATASET; if they are nobody's, remove them with zfs inherit")   \
+	X(ADOPT_CHILDREN, "adopt-children", STATE, "encryption roots below it have keys of their own",                 \
+	  "they stay as they are; adopt each of them as well")                                                         \
+	X(ADOPT_SHARED, "adopt-shared", STATE, "clones or promoted datasets share its key",                            \
+	  "they go with it: whoever unlocks the one unlocks the others")                                               \
+	X(ADOPT_REWRAP, "adopt-rewrap", STATE, "datasets below it get the new key too, and cannot be checked beforehand", \
+	  "if one was received raw after its key was changed apart (openzfs 17425): mount each once before")           \
+	X(ADOPT_HTTPS, "adopt-https", STATE, "the key can be had from a web server",                                   \
+	  "remove it there when the root was adopted; zseal cannot")                                                   \
+	X(ADOPT_UNITS, "adopt-units", STATE, "something else loads this key at boot",                                  \
+	  "switch it off when the root was adopted: it would ask for the old key, or fail")                            \
+	X(KEY_FILE_OPEN, "key-file-open", STATE, "others than its owner may read the key file",                        \
+	  "whoever read it has the key: destroy it, and give the root a new key")                                      \
+	X(LEFTOVER_SHARED, "leftover-shared", REFUSED, "another encryption root still needs it",                        \
+	  "adopt that one as well, then destroy it")                                                                   \
 	/* ZFS */                                                                                                      \
 	X(ZFS_ABSENT, "zfs-absent", STATE, "the ZFS kernel module is not loaded",                                      \
 	  "modprobe zfs; if that fails, install zfs-dkms for this kernel")                                             \

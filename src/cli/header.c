@@ -16,17 +16,15 @@ struct work {
 	struct keyring *keyring;  /* of the dataset in the pool, or NULL if it lost it */
 	uint64_t pool_guid;
 	struct header_copy here;  /* what the pool has */
-	struct header_copy copy;  /* what a file has */
-	char *path;               /* that file */
+	struct kept_copy copy;    /* what a file has */
 	struct restore_report report;
 };
 
 static void work_clear(struct work *w)
 {
 	restore_report_clear(&w->report);
-	header_copy_clear(&w->copy);
+	kept_copy_clear(&w->copy);
 	header_copy_clear(&w->here);
-	free(w->path);
 	inventory_clear(&w->inventory);
 	session_clear(&w->session);
 }
@@ -89,26 +87,31 @@ static enum err begin(struct work *w, const struct invocation *inv, struct err_c
 	return err;
 }
 
+static enum err load_named(struct work *w, const char *from, struct err_ctx *e)
+{
+	struct header_copy *copy = &w->copy.copy;
+	enum err err = header_copy_load(from, copy, e);
+
+	if (err)
+		return err;
+	w->copy.moved = !dataset_is_below(w->dataset, copy->dataset);
+	err = header_copy_move(copy, w->dataset, copy->pool_guid == w->pool_guid, e);
+	return err ? err : str_copy(from, &w->copy.path, e);
+}
+
 static enum err load_copy(struct work *w, struct err_ctx *e)
 {
 	const char *from = invocation_value(w->inv, "from");
+	const bool known = w->keyring && !w->keyring->state;
 	const struct copy_wanted wanted = {
 		.pool_guid = w->pool_guid, .dataset = w->dataset,
-		.keyring = w->keyring && !w->keyring->state ? &keyring_ring(w->keyring)->uuid : NULL,
+		.keyring = known ? &keyring_ring(w->keyring)->uuid : NULL,
+		/* a change that was cut off has left a copy one generation ahead: that is unfinished, not another header */
+		.generation = known && str_equal(w->inv->verb->name, "header verify")
+			      ? keyring_ring(w->keyring)->generation : 0,
 	};
 
-	if (!from)
-		return header_copy_find(&wanted, &w->copy, &w->path, e);
-	enum err err = header_copy_load(from, &w->copy, e);
-	/* what is written goes where the copy says: that must be what was named, or what serves it */
-	if (!err && !dataset_is_below(w->dataset, w->copy.dataset))
-		err = err_set(e, ERR_NO_COPY, "%s is the copy of %s, not of %s", from, w->copy.dataset, w->dataset);
-	return err;
-}
-
-static const char *copy_path(const struct work *w)
-{
-	return w->path ? w->path : invocation_value(w->inv, "from");
+	return from ? load_named(w, from, e) : header_copy_find(&wanted, &w->copy, e);
 }
 
 /* ---- backup ---- */
@@ -202,7 +205,7 @@ static json_t *report_json(const struct work *w, unsigned differences)
 {
 	json_t *lines = json_array();
 	json_t *j = json_pack("{s:o, s:i, s:s?, s:s?}", "roots", lines, "differences", (int)differences, "copy",
-			      copy_path(w), "slot", *w->report.slot ? w->report.slot : NULL);
+			      w->copy.path, "slot", *w->report.slot ? w->report.slot : NULL);
 
 	for (size_t i = 0; i < w->report.n; i++) {
 		const struct restore_line *line = &w->report.lines[i];
@@ -230,11 +233,12 @@ static enum err prove(struct work *w, bool write, struct err_ctx *e)
 	bool from = invocation_has(w->inv, "from");
 	enum err err = session_ask_answers(&w->session, w->inv, e);
 	const struct restore_request r = {
-		.copy = write || from ? &w->copy : &w->here,
+		.copy = write || from ? &w->copy.copy : &w->here,
 		.pool_guid = w->pool_guid,
 		.here = w->keyring,
 		.open = session_open_request(&w->session, w->inv),
 		.write = write,
+		.moved = w->copy.moved,
 		.dry_run = w->inv->dry_run,
 	};
 
@@ -243,6 +247,8 @@ static enum err prove(struct work *w, bool write, struct err_ctx *e)
 
 static enum err finish(struct work *w, enum err err, unsigned differences, struct err_ctx *e)
 {
+	for (size_t i = 0; !w->inv->json && i < w->report.n_tried; i++)
+		output_reason(w->report.tried[i].slot, &w->report.tried[i].error);
 	if (err && err != ERR_PARTIAL)
 		return err;
 	if (w->inv->json) {
@@ -252,6 +258,20 @@ static enum err finish(struct work *w, enum err err, unsigned differences, struc
 	}
 	print_report(w);
 	return err;
+}
+
+/* What lies on the dataset and is no part of the header; roots that it has no record for. */
+static void warn_beside(const struct work *w)
+{
+	for (size_t i = 0; i < w->keyring->n_slots; i++)
+		if (w->keyring->slots[i].state == ERR_SLOT_STRAY)
+			output_warning(w->keyring->slots[i].name, &w->keyring->slots[i].error);
+	for (size_t i = 0; i < w->inventory.n_roots; i++) {
+		const struct root *root = &w->inventory.roots[i];
+
+		if (root->keyring == w->keyring && root->state == ERR_NO_RECORD)
+			output_warning(root->dataset, &root->error);
+	}
 }
 
 static enum err run_verify(const struct invocation *inv, struct err_ctx *e)
@@ -268,6 +288,7 @@ static enum err run_verify(const struct invocation *inv, struct err_ctx *e)
 		err = err_set(e, ERR_NO_KEYRING, "%s", w->dataset);
 	if (err)
 		return err;
+	warn_beside(w);
 	enum err copied = load_copy(w, &no_copy);
 	if (copied && invocation_has(inv, "from")) {
 		*e = no_copy;
@@ -276,13 +297,13 @@ static enum err run_verify(const struct invocation *inv, struct err_ctx *e)
 	if (copied) {
 		output_warning(w->dataset, &no_copy);
 	} else {
-		differences = backup_compare(&w->here, &w->copy, tell, NULL);
+		differences = backup_compare(&w->here, &w->copy.copy, tell, NULL);
 		if (!inv->json)
-			printf("%u differences from the copy %s\n", differences, copy_path(w));
+			printf("%u differences from the copy %s\n", differences, w->copy.path);
 	}
 	err = finish(w, prove(w, false, e), differences, e);
 	if (!err && differences)
-		err = err_set(e, ERR_FORMAT, "the header of %s differs from its copy", w->dataset);
+		err = err_set(e, ERR_COPY_DIFFERS, "%s and %s", w->dataset, w->copy.path);
 	return err_wrap(e, err, "header verify of %s", inv->arguments[0]);
 }
 
@@ -297,9 +318,9 @@ static enum err run_restore(const struct invocation *inv, struct err_ctx *e)
 		err = load_copy(w, e);
 	if (!err)
 		err = finish(w, prove(w, true, e), 0, e);
-	if (!err && !inv->json && copy_path(w))
-		printf("%s the header of %s from %s\n", inv->dry_run ? "would restore" : "restored", w->copy.dataset,
-		       copy_path(w));
+	if (!err && !inv->json && w->copy.path)
+		printf("%s the header of %s from %s\n", inv->dry_run ? "would restore" : "restored", w->copy.copy.dataset,
+		       w->copy.path);
 	return err_wrap(e, err, "header restore of %s", inv->arguments[0]);
 }
 

@@ -112,8 +112,7 @@ static enum err warn_of_guessing(struct session *s, struct err_ctx *e)
 	enum err err = protector_tpm2_lockout(&s->context, &l, e);
 
 	if (!err && !l.auth_set)
-		fprintf(stderr, "zseal: WARNING: this TPM's lockout authorisation is empty: whoever boots this machine can "
-				"guess the PIN without limit\n  next: set it: tpm2_changeauth -c lockout\n");
+		fprintf(stderr, "zseal: WARNING: %s\n  next: %s\n", OUTPUT_LOCKOUT_EMPTY, OUTPUT_LOCKOUT_ADVICE);
 	return err;
 }
 

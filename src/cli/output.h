@@ -56,6 +56,11 @@ must_check enum err output_json(json_t *j, struct err_ctx *e);
 /* At the end: whether everything could be written. Errors: ERR_OUTPUT. */
 must_check enum err output_finish(struct err_ctx *e);
 
+/* To be said wherever a slot has a PIN and tpm2_lockout.auth_set is false (protector_tpm2_lockout()). */
+#define OUTPUT_LOCKOUT_EMPTY                                                                                           \
+	"this TPM's lockout authorisation is empty: whoever boots this machine can guess the PIN without limit"
+#define OUTPUT_LOCKOUT_ADVICE "set it: tpm2_changeauth -c lockout"
+
 /* "2026-11-23", or "never" for 0. */
 void output_date(uint64_t seconds, char ret[static 16]);
 

@@ -152,34 +152,34 @@ static enum err confirm(const struct secret *key, struct err_ctx *e)
 
 /* ---- all of it ---- */
 
-/* text has no NUL. */
-static enum err hand_over(const struct handover *h, const struct secret *text, const struct qr *qr,
-			  bool *ret_confirmed, struct err_ctx *e)
+static enum err hand_over(const struct handover *h, const struct secret *text, bool person, struct err_ctx *e)
 {
-	bool sheet = h->takers.sheet_fd >= 0, descriptor = h->takers.fd >= 0;
-	bool person = !descriptor && (!sheet || terminal_available());
-	enum err err = sheet ? print_sheet(h, text, qr, e) : ERR_OK;
+	_cleanup_(qr_clearp) struct qr *qr = &(struct qr){ 0 };
+	bool sheet = h->takers.sheet_fd >= 0;
+	enum err err = sheet || person ? qr_encode(text, qr, e) : ERR_OK;
 
-	if (!err && descriptor)
+	if (!err && sheet)
+		err = print_sheet(h, text, qr, e);
+	if (!err && h->takers.fd >= 0)
 		err = descriptor_write(h->takers.fd, text, e);
 	if (!err && person)
 		err = show(h, text, qr, e);
 	if (!err && person)
 		err = confirm(h->key, e);
-	if (!err)
-		*ret_confirmed = person;
 	return err;
 }
 
 enum err recovery_hand_over(const struct handover *h, bool *ret_confirmed, struct err_ctx *e)
 {
+	bool person = h->takers.fd < 0 && (h->takers.sheet_fd < 0 || terminal_available());
 	_cleanup_secret_ struct secret *text = NULL;
-	_cleanup_(qr_clearp) struct qr *qr = &(struct qr){ 0 };
 	enum err err = recovery_key_print(h->key, &text, e);
 
 	if (err)
 		return err;
-	secret_shrink(text, RECOVERY_TEXT_SIZE - 1);
-	err = qr_encode(text, qr, e);
-	return err ? err : hand_over(h, text, qr, ret_confirmed, e);
+	secret_shrink(text, RECOVERY_TEXT_SIZE - 1); /* without its NUL */
+	err = hand_over(h, text, person, e);
+	if (!err)
+		*ret_confirmed = person;
+	return err;
 }

@@ -38,7 +38,7 @@ enum err session_ask_answers(struct session *s, const struct invocation *inv, st
 
 	for (int i = 0; i < ANSWER_MAX; i++)
 		s->context.answers[i] = s->answers[i];
-	s->context.typed = invocation_has(inv, "pin");
+	s->context.typed = invocation_has(inv, "pin") || invocation_has(inv, "new-pin");
 	return err;
 }
 

@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/status-unfinished.h"
 #include "core/health.h"
 
 struct view {
@@ -46,7 +47,17 @@ static const char *slot_state(const struct slot_health *h)
 	};
 	const char *state = states[err_info(h->error.code)->class];
 
-	return h->needs == ANSWER_NONE || h->error.code ? state ? state : "FAILED" : "typed by a person";
+	if (h->error.code || h->needs == ANSWER_NONE)
+		return state ? state : "FAILED";
+	return h->needs == ANSWER_PIN ? "ready, with its PIN" : "typed by a person";
+}
+
+static void print_lockout(const struct tpm2_lockout *l)
+{
+	printf("        wrong PINs that the TPM allows before it locks itself: %u of %u, forgetting one in %u s\n",
+	       tpm2_lockout_tries(l), l->failures_max, l->interval_s);
+	if (!l->auth_set)
+		printf("        WARNING: %s\n        next: %s\n", OUTPUT_LOCKOUT_EMPTY, OUTPUT_LOCKOUT_ADVICE);
 }
 
 static void print_slot(const struct slot_health *h)
@@ -62,6 +73,15 @@ static void print_slot(const struct slot_health *h)
 		printf("        %s\n", err_info(h->error.code)->sentence);
 	if (h->has_sealed && h->sealed.handle)
 		printf("        also in the TPM at 0x%08x\n", h->sealed.handle);
+	if (h->has_lockout)
+		print_lockout(&h->lockout);
+}
+
+static json_t *lockout_json(const struct tpm2_lockout *l)
+{
+	return json_pack("{s:i, s:i, s:i, s:i, s:b, s:b}", "tries_left", (int)tpm2_lockout_tries(l), "tries_max",
+			 (int)l->failures_max, "interval_s", (int)l->interval_s, "recovery_s", (int)l->recovery_s,
+			 "in_lockout", l->in_lockout, "authorisation_set", l->auth_set);
 }
 
 static json_t *slot_json(const struct slot_health *h)
@@ -89,6 +109,10 @@ static json_t *slot_json(const struct slot_health *h)
 		if (h->sealed.handle)
 			json_object_set_new(j, "handle", json_integer(h->sealed.handle));
 	}
+	if (h->has_sealed)
+		json_object_set_new(j, "pin", json_boolean(h->sealed.has_pin));
+	if (h->has_lockout)
+		json_object_set_new(j, "lockout", lockout_json(&h->lockout));
 	if (h->error.code)
 		json_object_set_new(j, "error", output_error_json(&h->error));
 	return j;
@@ -105,25 +129,42 @@ static enum err pin_state(const struct view *v, const struct keyring *k, struct 
 
 static const char *worth_name(enum worth w)
 {
-	static const char *const names[] = { "closed", "if-unchanged", "open" };
+	static const char *const names[WORTH_MAX] = {
+		[WORTH_CLOSED] = "closed", [WORTH_PIN] = "pin", [WORTH_PASSPHRASE] = "passphrase",
+		[WORTH_PIN_FREE] = "pin-without-limit", [WORTH_UNCHANGED] = "if-unchanged", [WORTH_OPEN] = "open",
+	};
 
 	return names[w];
 }
 
+static const char *const worth_before[WORTH_MAX] = {
+	[WORTH_CLOSED] = "no", [WORTH_PIN] = "only with the PIN of slot ",
+	[WORTH_PASSPHRASE] = "only with the passphrase of slot ",
+	[WORTH_PIN_FREE] = "YES, if he guesses the PIN of slot ", [WORTH_UNCHANGED] = "when it boots unchanged (slot ",
+	[WORTH_OPEN] = "YES (slot ",
+};
+
+static const char *const worth_after[WORTH_MAX] = {
+	[WORTH_CLOSED] = "", [WORTH_PIN] = " (the TPM limits guessing)",
+	[WORTH_PASSPHRASE] = " (as strong as that is: nothing limits guessing)",
+	[WORTH_PIN_FREE] = ", without limit: the lockout authorisation is empty", [WORTH_UNCHANGED] = " has no PIN)",
+	[WORTH_OPEN] = " has no PIN and no PCRs)",
+};
+
+static void print_thief(const char *of, enum thief thief, const struct slot_health *health, size_t n)
+{
+	const struct slot_health *weakest;
+	enum worth w = keyring_worth(thief, health, n, &weakest);
+	bool unknown = w == WORTH_PIN && !weakest->has_lockout;
+
+	printf("    opens for a thief of %s: %s%s%s\n", of, worth_before[w], weakest ? weakest->slot->name : "",
+	       unknown ? " (whether its TPM limits guessing is not known)" : worth_after[w]);
+}
+
 static void print_worth(const struct slot_health *health, size_t n)
 {
-	const struct stored_slot *weakest;
-	enum worth w = keyring_worth(health, n, &weakest);
-
-	printf("    opens for a thief of the disks: no\n");
-	if (w == WORTH_CLOSED)
-		printf("    opens for a thief of this whole machine: no\n");
-	else if (w == WORTH_UNCHANGED)
-		printf("    opens for a thief of this whole machine: when it boots unchanged (slot %s has no PIN)\n",
-		       weakest->name);
-	else
-		printf("    opens for a thief of this whole machine: YES (slot %s has no PIN and no PCRs)\n",
-		       weakest->name);
+	print_thief("the disks", THIEF_OF_DISKS, health, n);
+	print_thief("this whole machine", THIEF_OF_MACHINE, health, n);
 }
 
 static void print_keyring_head(const struct view *v, const struct keyring *k)
@@ -144,6 +185,7 @@ static void print_keyring_head(const struct view *v, const struct keyring *k)
 	printf("    %s, generation %u, made %s\n    fingerprint %s\n", uuid, ring->generation, date, fingerprint);
 	enum err err = pin_state(v, k, &e);
 	printf("    known to this machine: %s\n", err ? err_info(err)->sentence : "yes");
+	status_print_unfinished(k, &v->session.pins);
 }
 
 static void print_keyring(struct view *v, const struct keyring *k)
@@ -161,11 +203,14 @@ static void print_keyring(struct view *v, const struct keyring *k)
 static json_t *keyring_json(struct view *v, const struct keyring *k)
 {
 	struct slot_health health[SLOTS_MAX];
-	const struct stored_slot *weakest;
+	const struct slot_health *weakest;
 	size_t n = get_health(v, k, health);
 	json_t *slots = json_array();
-	json_t *j = json_pack("{s:s, s:s, s:s, s:o}", "dataset", k->dataset, "pool", k->pool, "opens_for_thief_of_machine",
-			      worth_name(keyring_worth(health, n, &weakest)), "slots", slots);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:o}", "dataset", k->dataset, "pool", k->pool,
+			      "opens_for_thief_of_disks",
+			      worth_name(keyring_worth(THIEF_OF_DISKS, health, n, &weakest)),
+			      "opens_for_thief_of_machine",
+			      worth_name(keyring_worth(THIEF_OF_MACHINE, health, n, &weakest)), "slots", slots);
 	char uuid[UUID_TEXT_SIZE], fingerprint[FINGERPRINT_TEXT_SIZE];
 	struct err_ctx e = { 0 };
 
@@ -184,6 +229,9 @@ static json_t *keyring_json(struct view *v, const struct keyring *k)
 	json_object_set_new(j, "generation", json_integer(keyring_ring(k)->generation));
 	json_object_set_new(j, "created", json_integer((json_int_t)keyring_ring(k)->created));
 	json_object_set_new(j, "fingerprint", json_string(fingerprint));
+	json_t *unfinished = status_unfinished_json(k, &v->session.pins);
+	if (unfinished)
+		json_object_set_new(j, "unfinished", unfinished);
 	return j;
 }
 
@@ -193,6 +241,12 @@ static json_t *keyring_json(struct view *v, const struct keyring *k)
 static bool lost_keyring(const struct root *r)
 {
 	return !r->keyring && r->value && !r->misplaced;
+}
+
+/* The old way to its key has not ended: adopt writes the record first, and this last. */
+static bool is_half_adopted(const struct root *r)
+{
+	return r->keyring && !r->state && (!r->raw || !str_equal(r->location, "prompt"));
 }
 
 static void print_root(const struct root *r)
@@ -209,6 +263,8 @@ static void print_root(const struct root *r)
 		printf("        its keyring is lost: zseal header restore %s\n", r->dataset);
 	else if (r->state && r->keyring)
 		printf("        %s\n", err_info(r->state)->sentence);
+	if (is_half_adopted(r))
+		printf("        its adoption was cut off: zseal adopt %s finishes it\n", r->dataset);
 	if (r->keyring && !str_equal(r->location, "prompt"))
 		printf("        keylocation is '%.64s', not prompt: zfs load-key would look there\n",
 		       output_printable(r->location).text);
@@ -249,6 +305,7 @@ static json_t *root_json(const struct root *r)
 	}
 	json_object_set_new(j, "key_generation", json_integer(r->records.records[0].generation));
 	json_object_set_new(j, "key_created", json_integer((json_int_t)r->records.records[0].created));
+	json_object_set_new(j, "adoption_unfinished", json_boolean(is_half_adopted(r)));
 	return j;
 }
 

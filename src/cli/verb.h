@@ -65,6 +65,6 @@ must_check enum err invocation_number(const struct invocation *inv, const char *
 /* Prints the usage, options, and details of a verb. */
 void verb_print_help(const struct verb *v);
 
-extern const struct verb verb_create, verb_unlock, verb_lock, verb_status, verb_slot_list, verb_slot_add,
+extern const struct verb verb_create, verb_adopt, verb_unlock, verb_lock, verb_status, verb_slot_list, verb_slot_add,
 	verb_slot_remove, verb_slot_test, verb_slot_reseal, verb_header_backup, verb_header_restore,
-	verb_header_verify, verb_version;
+	verb_header_verify, verb_repair, verb_recover, verb_version;

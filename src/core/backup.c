@@ -14,8 +14,11 @@ static enum err copy_slots(const struct keyring *k, struct header_copy *c, struc
 	if (!c->slots)
 		return err_set(e, ERR_NO_MEMORY, "room for a copy");
 	for (size_t i = 0; !err && i < k->n_slots; i++) {
-		struct header_copy_value *slot = &c->slots[c->n_slots++];
+		struct header_copy_value *slot = &c->slots[c->n_slots];
 
+		if (k->slots[i].state == ERR_SLOT_STRAY)
+			continue;
+		c->n_slots++;
 		err = str_copy(k->slots[i].name, &slot->name, e);
 		if (!err)
 			err = str_copy(k->slots[i].value, &slot->value, e);

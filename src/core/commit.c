@@ -222,10 +222,10 @@ static void settle_outgoing(const struct commit_request *r)
 	}
 }
 
-static enum err remember(const struct commit_request *r, struct err_ctx *e)
+static enum err remember(const struct commit_request *r, uint64_t pool_guid, struct err_ctx *e)
 {
 	const struct ring *ring = &r->draft->ring;
-	struct pin pin = { .pool_guid = r->pool_guid, .keyring = ring->uuid, .generation = ring->generation };
+	struct pin pin = { .pool_guid = pool_guid, .keyring = ring->uuid, .generation = ring->generation };
 
 	snprintf(pin.pool, sizeof(pin.pool), "%s", r->pool);
 	memcpy(pin.fingerprint, ring->fingerprint, sizeof(pin.fingerprint));
@@ -281,6 +281,17 @@ static void take_back(const struct commit_request *r, const struct header_copy *
 	draft_withdraw(r->draft, r->context);
 	settle_outgoing(r);
 	(void)!header_copy_discard(copy, NULL);
+	if (!r->before)
+		(void)!pins_forget(&r->draft->ring.uuid, 0, NULL);
+}
+
+/*
+ * A new keyring is known to this machine before it is in the pool: else a crash between the two would leave one that is
+ * there and that nobody trusts. Without a pool's GUID nothing expects it, should it never get there.
+ */
+static enum err announce(const struct commit_request *r, struct err_ctx *e)
+{
+	return r->before ? ERR_OK : remember(r, 0, e);
 }
 
 static enum err write_all(const struct commit_request *r, struct commit_result *ret, struct err_ctx *e)
@@ -291,7 +302,9 @@ static enum err write_all(const struct commit_request *r, struct commit_result *
 	if (err)
 		return err;
 	withdraw_outgoing(r, ret);
-	err = draft_settle(r->draft, r->context, e);
+	err = announce(r, e);
+	if (!err)
+		err = draft_settle(r->draft, r->context, e);
 	if (!err)
 		err = write_and_read_back(r, e);
 	if (err && err != ERR_UNFINISHED)
@@ -299,7 +312,7 @@ static enum err write_all(const struct commit_request *r, struct commit_result *
 	if (err)
 		return err_wrap(e, err, "writing the header of %s", r->dataset);
 	ret->generation = r->draft->ring.generation;
-	err = remember(r, e);
+	err = remember(r, r->pool_guid, e);
 	if (!err)
 		err = note_slots(r, e);
 	return err_wrap(e, err, "the header of %s is written, but not everything about it could be noted", r->dataset);

@@ -6,6 +6,8 @@
 #include "core/copies.h"
 #include "sys/file.h"
 
+enum { DATASET_MAX = 255 }; /* bytes of a dataset's name in a copy (docs/format.md, section 12) */
+
 static void dir_close(DIR *d)
 {
 	if (d)
@@ -121,6 +123,8 @@ enum err header_copy_load(const char *path, struct header_copy *ret, struct err_
 	return err_wrap(e, err, "%s", path);
 }
 
+/* ---- names ---- */
+
 /* True if dataset is folder or lies below it. */
 static bool is_below(const char *dataset, const char *folder)
 {
@@ -129,17 +133,67 @@ static bool is_below(const char *dataset, const char *folder)
 	return strncmp(dataset, folder, n) == 0 && (dataset[n] == '\0' || dataset[n] == '/');
 }
 
-/* A copy written just before its pool was made has no GUID yet: then the names decide. */
-static bool fits(const struct header_copy *copy, uint64_t pool_guid, const char *dataset)
+/* Exchanges the first from characters of a name. Errors: ERR_NO_MEMORY, ERR_NO_COPY. */
+static enum err rename_one(char **name, size_t from, const char *to, size_t to_length, struct err_ctx *e)
 {
-	return (copy->pool_guid == pool_guid || copy->pool_guid == 0) && is_below(dataset, copy->dataset);
+	_cleanup_free_ char *made = NULL;
+	enum err err = str_format(&made, e, "%.*s%s", (int)to_length, to, *name + from);
+
+	if (!err && strlen(made) > DATASET_MAX)
+		err = err_set(e, ERR_NO_COPY, "%s is too long for a dataset's name", made);
+	if (err)
+		return err;
+	free(*name);
+	*name = TAKE(made);
+	return ERR_OK;
+}
+
+static enum err rename_all(struct header_copy *copy, size_t from, const char *to, size_t to_length, struct err_ctx *e)
+{
+	_cleanup_free_ char *old = NULL;
+	enum err err = str_format(&old, e, "%.*s", (int)from, copy->dataset);
+
+	if (!err)
+		err = rename_one(&copy->dataset, from, to, to_length, e);
+	for (size_t i = 0; !err && i < copy->n_records; i++)
+		if (is_below(copy->records[i].name, old))
+			err = rename_one(&copy->records[i].name, from, to, to_length, e);
+	return err;
+}
+
+enum err header_copy_move(struct header_copy *copy, const char *dataset, bool same_pool, struct err_ctx *e)
+{
+	size_t pool = strcspn(dataset, "/"), old = strcspn(copy->dataset, "/");
+	enum err err = ERR_OK;
+
+	if (is_below(dataset, copy->dataset))
+		return ERR_OK;
+	if (same_pool && (pool != old || strncmp(dataset, copy->dataset, pool) != 0))
+		err = rename_all(copy, old, dataset, pool, e);
+	if (!err && !is_below(dataset, copy->dataset))
+		err = rename_all(copy, strlen(copy->dataset), dataset, strlen(dataset), e);
+	return err;
+}
+
+/* ---- finding ---- */
+
+void kept_copy_clear(struct kept_copy *c)
+{
+	header_copy_clear(&c->copy);
+	free(TAKE(c->path));
+}
+
+void kept_copies_clear(struct kept_copies *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		kept_copy_clear(&c->all[i]);
+	c->n = 0;
 }
 
 struct search {
 	const struct copy_wanted *wanted;
 	char folder[sizeof(HEADER_PATH) + 1 + UUID_TEXT_SIZE]; /* of the wanted keyring, with a slash behind it */
-	struct header_copy best;
-	char *best_path;
+	struct kept_copies found;
 };
 
 static bool is_of_wanted(const struct search *s, const char *path)
@@ -154,45 +208,87 @@ static unsigned long generation_of(const char *path)
 }
 
 /*
- * One of the keyring itself is better than another's, which a pool of the same name may have had; one that knows its
- * pool is better than one by a name alone, which a create that was killed may have left; then the newer one. Of one
- * second, the later generation; and GENERATION comes before GENERATION.1, which it replaced.
+ * A copy written just before its pool was made has no GUID yet: then the names decide. One whose names are others now
+ * may be of another keyring of the same pool; where this one's is known, that is told.
  */
-static bool is_better(const struct header_copy *copy, const char *path, const struct search *s)
+static bool fits(const struct search *s, const struct kept_copy *c)
 {
-	if (is_of_wanted(s, path) != is_of_wanted(s, s->best_path))
-		return is_of_wanted(s, path);
-	if ((copy->pool_guid != 0) != (s->best.pool_guid != 0))
-		return copy->pool_guid != 0;
-	if (copy->saved != s->best.saved)
-		return copy->saved > s->best.saved;
-	if (generation_of(path) != generation_of(s->best_path))
-		return generation_of(path) > generation_of(s->best_path);
-	return strcmp(path, s->best_path) < 0;
+	const struct copy_wanted *w = s->wanted;
+
+	if (c->copy.pool_guid == 0)
+		return is_below(w->dataset, c->copy.dataset);
+	if (c->copy.pool_guid == w->pool_guid && is_below(w->dataset, c->copy.dataset))
+		return true;
+	if (w->keyring && !is_of_wanted(s, c->path))
+		return false;
+	return c->copy.pool_guid == w->pool_guid || w->any_pool;
+}
+
+/* What makes one copy better than another, weightiest first. */
+static unsigned worth(const struct search *s, const struct kept_copy *c)
+{
+	const struct copy_wanted *w = s->wanted;
+	struct keyring_property p;
+	const bool asked = w->generation && keyring_property_parse(c->copy.keyring, &p, NULL) == ERR_OK &&
+			   p.rings[0].ring.generation == w->generation;
+
+	/* a pool of the same name may have had another keyring; one by a name alone a create that was killed may have left */
+	return (is_of_wanted(s, c->path) ? 16u : 0) | (c->copy.pool_guid == w->pool_guid ? 8u : 0) |
+	       (c->copy.pool_guid != 0 ? 4u : 0) | (c->moved ? 0 : 2u) | (asked ? 1u : 0);
+}
+
+/* Of one second, the later generation; and GENERATION comes before GENERATION.1, which it replaced. */
+static bool is_better(const struct search *s, const struct kept_copy *a, const struct kept_copy *b)
+{
+	unsigned worth_a = worth(s, a), worth_b = worth(s, b);
+
+	if (worth_a != worth_b)
+		return worth_a > worth_b;
+	if (a->copy.saved != b->copy.saved)
+		return a->copy.saved > b->copy.saved;
+	if (generation_of(a->path) != generation_of(b->path))
+		return generation_of(a->path) > generation_of(b->path);
+	return strcmp(a->path, b->path) < 0;
+}
+
+/* Takes it over; of too many the worst goes. */
+static void insert(struct search *s, struct kept_copy *c)
+{
+	struct kept_copies *found = &s->found;
+	unsigned at = found->n;
+
+	while (at > 0 && is_better(s, c, &found->all[at - 1]))
+		at--;
+	if (at == KEPT_COPIES_MAX)
+		return;
+	if (found->n == KEPT_COPIES_MAX)
+		kept_copy_clear(&found->all[--found->n]);
+	memmove(&found->all[at + 1], &found->all[at], (found->n - at) * sizeof(found->all[0]));
+	found->all[at] = *c;
+	found->n++;
+	*c = (struct kept_copy){ 0 };
 }
 
 /* Files that are no copies are passed over: they are an administrator's business. */
 static enum err consider(struct search *s, const char *folder, const char *name, struct err_ctx *e)
 {
-	_cleanup_(header_copy_clearp) struct header_copy *copy = &(struct header_copy){ 0 };
-	_cleanup_free_ char *path = NULL;
-	enum err err = str_format(&path, e, "%s/%s", folder, name);
+	_cleanup_(kept_copy_clearp) struct kept_copy *c = &(struct kept_copy){ 0 };
+	enum err err = str_format(&c->path, e, "%s/%s", folder, name);
 
 	if (!err)
-		err = header_copy_load(path, copy, NULL);
+		err = header_copy_load(c->path, &c->copy, NULL);
 	/* the newest must not be passed over for want of memory */
 	if (err == ERR_NO_MEMORY)
 		return err_set(e, err, "looking for copies in %s", folder);
-	if (err || !fits(copy, s->wanted->pool_guid, s->wanted->dataset))
+	if (err || !fits(s, c))
 		return ERR_OK;
-	if (s->best_path && !is_better(copy, path, s))
+	c->moved = !is_below(s->wanted->dataset, c->copy.dataset);
+	err = header_copy_move(&c->copy, s->wanted->dataset, c->copy.pool_guid == s->wanted->pool_guid, e);
+	if (err == ERR_NO_COPY)
 		return ERR_OK;
-	header_copy_clear(&s->best);
-	free(s->best_path);
-	s->best = *copy;
-	s->best_path = TAKE(path);
-	*copy = (struct header_copy){ 0 };
-	return ERR_OK;
+	if (!err)
+		insert(s, c);
+	return err;
 }
 
 /* Calls visit() for each entry of a folder that is not hidden; a missing folder has none. */
@@ -219,7 +315,7 @@ static enum err consider_keyring(struct search *s, const char *folder, const cha
 	return err ? err : for_each(path, s, consider, e);
 }
 
-enum err header_copy_find(const struct copy_wanted *w, struct header_copy *ret, char **ret_path, struct err_ctx *e)
+enum err header_copies_find(const struct copy_wanted *w, struct kept_copies *ret, struct err_ctx *e)
 {
 	struct search s = { .wanted = w };
 	char uuid[UUID_TEXT_SIZE];
@@ -230,14 +326,23 @@ enum err header_copy_find(const struct copy_wanted *w, struct header_copy *ret, 
 	}
 	enum err err = for_each(HEADER_PATH, &s, consider_keyring, e);
 
-	if (!err && !s.best_path)
+	if (err)
+		kept_copies_clear(&s.found);
+	else
+		*ret = s.found;
+	return err;
+}
+
+enum err header_copy_find(const struct copy_wanted *w, struct kept_copy *ret, struct err_ctx *e)
+{
+	_cleanup_(kept_copies_clearp) struct kept_copies *all = &(struct kept_copies){ 0 };
+	enum err err = header_copies_find(w, all, e);
+
+	if (!err && all->n == 0)
 		err = err_set(e, ERR_NO_COPY, "no copy for %s in %s", w->dataset, HEADER_PATH);
-	if (err) {
-		header_copy_clear(&s.best);
-		free(s.best_path);
+	if (err)
 		return err;
-	}
-	*ret = s.best;
-	*ret_path = s.best_path;
+	*ret = all->all[0];
+	all->all[0] = (struct kept_copy){ 0 };
 	return ERR_OK;
 }

@@ -22,29 +22,51 @@ void slot_health_get(const struct keyring *k, const struct stored_slot *s, const
 		err_clear(&ret->error);
 	else
 		(void)opening_tell_cleared(k, r->pins, &s->slot, &ret->error);
+	ret->has_lockout = ret->needs == ANSWER_PIN && err_info(ret->error.code)->class != CLASS_NOT_MINE &&
+			   protector_tpm2_lockout(r->context, &ret->lockout, NULL) == ERR_OK;
 }
 
-/* Another machine's slot is that machine's worth, not this one's. */
-static enum worth slot_worth(const struct slot_health *h)
+static bool is_out_of_question(const struct slot_health *h)
 {
 	enum err_class class = err_info(h->error.code)->class;
 
-	if (h->needs != ANSWER_NONE || !h->has_sealed || class == CLASS_NOT_MINE || class == CLASS_CORRUPT)
-		return WORTH_CLOSED;
+	return h->slot->state || class == CLASS_NOT_MINE || class == CLASS_CORRUPT;
+}
+
+bool slot_guessing_is_free(const struct slot_health *h)
+{
+	return h->has_lockout && !h->lockout.auth_set;
+}
+
+static enum worth tpm_worth(const struct slot_health *h)
+{
+	if (h->sealed.has_pin)
+		return slot_guessing_is_free(h) ? WORTH_PIN_FREE : WORTH_PIN;
 	return h->sealed.pcrs ? WORTH_UNCHANGED : WORTH_OPEN;
 }
 
-enum worth keyring_worth(const struct slot_health *health, size_t n, const struct stored_slot **ret_slot)
+/* Another machine's slot is that machine's worth, not this one's. */
+static enum worth slot_worth(enum thief thief, const struct slot_health *h)
+{
+	if (is_out_of_question(h))
+		return WORTH_CLOSED;
+	if (h->needs == ANSWER_PASSPHRASE)
+		return WORTH_PASSPHRASE;
+	return h->has_sealed && thief == THIEF_OF_MACHINE ? tpm_worth(h) : WORTH_CLOSED;
+}
+
+enum worth keyring_worth(enum thief thief, const struct slot_health *health, size_t n,
+			 const struct slot_health **ret_health)
 {
 	enum worth worst = WORTH_CLOSED;
 
-	*ret_slot = NULL;
+	*ret_health = NULL;
 	for (size_t i = 0; i < n; i++) {
-		enum worth w = slot_worth(&health[i]);
+		enum worth w = slot_worth(thief, &health[i]);
 
 		if (w > worst) {
 			worst = w;
-			*ret_slot = health[i].slot;
+			*ret_health = &health[i];
 		}
 	}
 	return worst;

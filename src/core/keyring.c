@@ -43,6 +43,18 @@ static struct stored_slot *make_room(struct keyring *k, const char *name)
 	return &k->slots[i];
 }
 
+/*
+ * In the place of one that the keyring's order names it is damage. Any other one is nothing to the keyring: whoever may
+ * set properties can set that too, it is in no MAC and opens nothing.
+ */
+static void tell_foreign(const struct keyring *k, struct stored_slot *s)
+{
+	if (place_of(k, s->name) == keyring_ring(k)->n_order)
+		s->state = err_set(&s->error, ERR_SLOT_STRAY, PROPERTY_SLOT_PREFIX "%s on %s", s->name, k->dataset);
+	else if (!s->state)
+		s->state = err_set(&s->error, ERR_FORMAT, "slot %s belongs to another keyring", s->name);
+}
+
 enum err keyring_add_slot(struct keyring *k, const char *name, const char *value, struct err_ctx *e)
 {
 	if (!name_is_valid(name))
@@ -62,8 +74,8 @@ enum err keyring_add_slot(struct keyring *k, const char *name, const char *value
 	s->state = slot_parse(name, value, &s->slot, &s->error);
 	if (s->state == ERR_NO_MEMORY || slot_keyring(value, &s->keyring, &s->has_keyring, NULL))
 		return err_set(e, ERR_NO_MEMORY, "room for slot %s", name);
-	if (!s->state && !k->state && !uuid_equal(&s->slot.keyring, &keyring_ring(k)->uuid))
-		s->state = err_set(&s->error, ERR_FORMAT, "slot %s belongs to another keyring", name);
+	if (!k->state && !stored_slot_is_of(s, &keyring_ring(k)->uuid))
+		tell_foreign(k, s);
 	return ERR_OK;
 }
 

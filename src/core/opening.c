@@ -53,6 +53,8 @@ static struct sequence sequence_of(const struct keyring *k, const struct open_re
 /* What a person gave is meant to be used, and nothing else; slots that nothing was given for are not tried. */
 static bool is_asked_for(const struct stored_slot *s, const struct protector_context *context)
 {
+	if (s->state == ERR_SLOT_STRAY)
+		return false;
 	enum answer needed = s->state ? ANSWER_NONE : protector_needs(&s->slot);
 
 	if (!protector_was_answered(context))

@@ -203,11 +203,27 @@ static enum err prove_all(struct restoring *s, struct err_ctx *e)
 		err = zfs_open(&s->zfs, e);
 	if (!err)
 		err = restore_records(s, e);
+	if (!err && s->request->moved && s->report->n == s->report->n_failed)
+		err = err_set(e, ERR_NO_COPY, "the copy is not of %s: nothing there opens by it",
+			      s->request->copy->dataset);
 	if (!err && s->request->write && (s->report->n == 0 || s->report->n_failed < s->report->n))
 		err = write_keyring(s, e);
 	if (!err && s->report->n_failed > 0)
 		err = err_set(e, ERR_PARTIAL, "%zu of %zu records", s->report->n_failed, s->report->n);
 	return err;
+}
+
+static void note_tried(const struct opening *o, struct restore_report *ret)
+{
+	for (size_t i = 0; i < o->n_attempts; i++) {
+		struct restore_tried *t = &ret->tried[ret->n_tried];
+
+		if (!o->attempts[i].error.code)
+			continue;
+		snprintf(t->slot, sizeof(t->slot), "%s", o->attempts[i].slot->name);
+		t->error = o->attempts[i].error;
+		ret->n_tried++;
+	}
 }
 
 enum err restore_prove(const struct restore_request *r, struct restore_report *ret, struct err_ctx *e)
@@ -223,6 +239,7 @@ enum err restore_prove(const struct restore_request *r, struct restore_report *r
 	k->pool_guid = r->pool_guid;
 	s.keyring = k;
 	err = keyring_open(k, &r->open, o, e);
+	note_tried(o, ret);
 	if (!err) {
 		snprintf(ret->slot, sizeof(ret->slot), "%s", o->slot->name);
 		err = prove_all(&s, e);

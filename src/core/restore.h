@@ -21,6 +21,11 @@ struct restore_line {
 
 struct restore_report {
 	char slot[NAME_SIZE]; /* that opened the copy, or empty */
+	size_t n_tried;
+	struct restore_tried { /* what each slot said that did not */
+		char slot[NAME_SIZE];
+		struct err_ctx error;
+	} tried[SLOTS_MAX];
 	size_t n;
 	struct restore_line *lines;
 	size_t n_failed;
@@ -34,6 +39,7 @@ struct restore_request {
 	const struct keyring *here; /* that the pool has there now, or NULL */
 	struct open_request open;
 	bool write;               /* false: prove only */
+	bool moved;               /* the copy's names were others: only what a record has proven is written */
 	bool dry_run;
 };
 

@@ -194,17 +194,16 @@ static bool is_ours(const struct root *root)
 
 static bool is_in_copy(const struct root *root)
 {
-	_cleanup_(header_copy_clearp) struct header_copy *copy = &(struct header_copy){ 0 };
-	_cleanup_free_ char *path = NULL;
+	_cleanup_(kept_copy_clearp) struct kept_copy *kept = &(struct kept_copy){ 0 };
 	const struct copy_wanted wanted = {
 		.pool_guid = root->keyring->pool_guid, .dataset = root->dataset,
 		.keyring = root->keyring->state ? NULL : &root->keyring->property.rings[0].ring.uuid,
 	};
 
-	if (header_copy_find(&wanted, copy, &path, NULL))
+	if (header_copy_find(&wanted, kept, NULL))
 		return false;
-	for (size_t i = 0; i < copy->n_records; i++)
-		if (str_equal(copy->records[i].name, root->dataset))
+	for (size_t i = 0; i < kept->copy.n_records; i++)
+		if (str_equal(kept->copy.records[i].name, root->dataset))
 			return true;
 	return false;
 }

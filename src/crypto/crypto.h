@@ -112,6 +112,19 @@ must_check enum err crypto_renew_make(const struct renew_scope *scope,
 must_check enum err crypto_renew_open(const struct renew_scope *scope, const struct secret *recovery_key,
 				      const struct renew *renew, struct secret **ret, struct err_ctx *e);
 
+/* How ZFS stretches the passphrase of a root with keyformat=passphrase: its properties pbkdf2salt and pbkdf2iters. */
+struct zfs_stretch {
+	uint64_t salt;
+	uint64_t iterations;
+};
+
+/*
+ * The wrapping key that ZFS derives from a passphrase. Spec: RFC 8018, PBKDF2 with HMAC-SHA-1; the salt as 8 bytes,
+ * little endian, as libzfs has it. Errors: ERR_NO_MEMORY, ERR_BUG. Blocks: a second for a million iterations.
+ */
+must_check enum err crypto_zfs_passphrase(const struct secret *passphrase, const struct zfs_stretch *stretch,
+					  struct secret **ret, struct err_ctx *e);
+
 /* How a passphrase or PIN is stretched: scrypt with N = 2^log_n. Spec: RFC 7914. */
 enum { STRETCH_LOG_N_MIN = 10, STRETCH_LOG_N_MAX = 20, STRETCH_R = 8, STRETCH_P_MAX = 16 };
 struct stretch {

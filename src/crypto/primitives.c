@@ -4,6 +4,7 @@
  * wipes when its contexts are freed here; algorithms are looked up once in a process's life (a millisecond), so that
  * each of ten thousand unwraps costs microseconds; OpenSSL's queue of errors is left empty.
  */
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -302,5 +303,28 @@ enum err x25519_agree(const struct secret *private, const uint8_t public[static 
 		return err_set(e, ERR_FORMAT, "the X25519 public key is of low order");
 	}
 	*ret = TAKE(shared);
+	return ERR_OK;
+}
+
+/* ---- PBKDF2 ---- */
+
+enum err crypto_zfs_passphrase(const struct secret *passphrase, const struct zfs_stretch *stretch, struct secret **ret,
+			       struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *key = NULL;
+	uint8_t salt[sizeof(stretch->salt)];
+	enum err err = secret_new(KEY_SIZE, &key, e);
+
+	if (err)
+		return err;
+	if (stretch->iterations == 0 || stretch->iterations > INT_MAX)
+		return err_set(e, ERR_BUG, "%llu iterations", (unsigned long long)stretch->iterations);
+	for (size_t i = 0; i < sizeof(salt); i++)
+		salt[i] = (uint8_t)(stretch->salt >> 8 * i);
+	crypto_ignore_configuration();
+	if (PKCS5_PBKDF2_HMAC_SHA1((const char *)secret_data(passphrase), (int)secret_size(passphrase), salt, sizeof(salt),
+				   (int)stretch->iterations, KEY_SIZE, secret_bytes(key)) != 1)
+		return openssl_failed(e, "PBKDF2");
+	*ret = TAKE(key);
 	return ERR_OK;
 }

@@ -43,14 +43,14 @@
 	X(KEY_UNLOADED, "key-unloaded", "b1d69e23bb1546dfb136e76265eb62c6", 5, "An encryption root was locked",        \
 	  "The wrapping key of @ZSEAL_DATASET@ was unloaded from memory.")                                             \
 	X(LOCK_REFUSED, "lock-refused", "9bb600d43f784a328dcf5d9c35c60a10", 3, "Locking stopped half-way",             \
-	  "@ZSEAL_DATASET@ stayed mounted or unlocked: its key is in memory still. What to do\n"                       \
-	  "about it:\n"                                                                                                \
+	  "@ZSEAL_DATASET@ stayed mounted or unlocked: its key is in memory still.\n"                                  \
+	  "What to do about it:\n"                                                                                     \
 	  "@ZSEAL_ADVICE@")                                                                                            \
 	X(MOUNTED, "mounted", "573430331b814a1c83cb3fffa13c3234", 6, "A file system was mounted",                      \
 	  "@ZSEAL_DATASET@ was mounted, after its encryption root was unlocked.")                                      \
 	X(MOUNT_REFUSED, "mount-refused", "0a94331cfece4dc9abdfa0a3c9e9182b", 3, "A file system was not mounted",      \
-	  "@ZSEAL_DATASET@ was not mounted by zseal: it is not encrypted, would hide what the\n"                        \
-	  "system lives on, or ZFS could not mount it. What to do about it:\n"                                         \
+	  "@ZSEAL_DATASET@ was not mounted by zseal: it is not encrypted, would hide\n"                                \
+	  "what the system lives on, or ZFS could not mount it. What to do about it:\n"                                \
 	  "@ZSEAL_ADVICE@")                                                                                            \
 	X(UNMOUNTED, "unmounted", "ce5574872f334522b6888c315088f6e9", 5, "A file system was unmounted",                \
 	  "@ZSEAL_DATASET@ was unmounted, so that its encryption root can be locked.")                                 \
@@ -65,6 +65,9 @@
 	X(PIN_CHANGED, "pin-changed", "1829c46739124f29aac30ea24887327c", 5, "This machine remembers a keyring",       \
 	  "From now on, @ZSEAL_DATASET@ with another fingerprint under the UUID\n"                                     \
 	  "@ZSEAL_KEYRING@ is refused on this machine.")                                                               \
+	X(ROOT_ADOPTED, "root-adopted", "749ad54235da47d284b88a1846d37991", 5, "An encryption root was adopted",            \
+	  "zseal keeps the key of @ZSEAL_DATASET@ now. Copies of its old key that remain\n"                            \
+	  "(files, TPM handles) still open it, unless it was given a new one.")                                        \
 	X(CONTROL_REFUSED, "control-refused", "f23b8930ce0a46628dcf475f40fdd6ee", 3, "A command was refused",          \
 	  "Nothing was changed. What to do about it:\n"                                                                \
 	  "@ZSEAL_ADVICE@")

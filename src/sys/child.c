@@ -31,6 +31,7 @@ struct stream {
 	size_t seen_max; /* more bytes are an error */
 	size_t seen;
 	struct buffer kept;
+	struct secret *secret; /* where it goes instead of into kept, with a byte of room to see that there is more */
 	enum err problem; /* the rest is read and thrown away: a child that is to finish must not find its pipe full */
 };
 
@@ -46,6 +47,7 @@ static void run_close(struct run *run)
 	fd_close(run->output.fd);
 	fd_close(run->complaint.fd);
 	buffer_clear(&run->output.kept);
+	secret_free(run->output.secret);
 	buffer_clear(&run->complaint.kept);
 }
 
@@ -108,19 +110,43 @@ static enum err start(struct run *run, struct err_ctx *e)
 	return spawn(&s, &run->pidfd, e);
 }
 
+/* The end, or an error. True if there is more to come. */
+static bool stream_goes_on(struct stream *stream, ssize_t n)
+{
+	if (n > 0 || (n < 0 && errno == EINTR))
+		return true;
+	close(TAKE_FD(stream->fd));
+	stream->problem = n < 0 ? ERR_IO : stream->problem;
+	return false;
+}
+
+/* No byte of a key passes through any other memory; one that is too long ends the reading. */
+static void stream_read_secret(struct stream *stream)
+{
+	size_t room = secret_size(stream->secret) - stream->seen;
+	ssize_t n = read(stream->fd, secret_bytes(stream->secret) + stream->seen, room);
+
+	if (!stream_goes_on(stream, n) || n < 0)
+		return;
+	stream->seen += (size_t)n;
+	if (stream->seen <= stream->seen_max)
+		return;
+	stream->problem = ERR_CHILD;
+	close(TAKE_FD(stream->fd));
+}
+
 /* Takes what is there to read. */
 static void stream_read(struct stream *stream)
 {
 	char chunk[CHUNK_SIZE];
-	ssize_t n = read(stream->fd, chunk, sizeof(chunk));
 
-	if (n < 0 && errno == EINTR)
-		return;
-	if (n <= 0) {
-		close(TAKE_FD(stream->fd));
-		stream->problem = n < 0 ? ERR_IO : stream->problem;
+	if (stream->secret) {
+		stream_read_secret(stream);
 		return;
 	}
+	ssize_t n = read(stream->fd, chunk, sizeof(chunk));
+	if (!stream_goes_on(stream, n) || n < 0)
+		return;
 	size_t room = stream->keep_max - stream->kept.size;
 	stream->seen += (size_t)n;
 	if (stream->seen > stream->seen_max)
@@ -262,12 +288,20 @@ enum err process_run(const struct child *child, struct child_result *ret, struct
 		.complaint = { .fd = -1, .keep_max = COMPLAINT_MAX, .seen_max = OUTPUT_MAX },
 	};
 	int status;
-	enum err r = run_child(&run, &status, e);
+	enum err r = child->secret ? secret_new(child->output_max + 1, &run.output.secret, e) : ERR_OK;
 
+	if (!r)
+		r = run_child(&run, &status, e);
 	if (r)
 		return r;
 	make_printable(&run.complaint.kept);
-	*ret = (struct child_result){ TAKE(run.output.kept.text), TAKE(run.complaint.kept.text), status };
+	*ret = (struct child_result){
+		.output = TAKE(run.output.kept.text), .complaint = TAKE(run.complaint.kept.text), .status = status,
+	};
+	if (run.output.secret && run.output.seen > 0) {
+		secret_shrink(run.output.secret, run.output.seen);
+		ret->secret = TAKE(run.output.secret);
+	}
 	return ERR_OK;
 }
 
@@ -275,5 +309,6 @@ void child_result_clear(struct child_result *r)
 {
 	free(r->output);
 	free(r->complaint);
+	secret_free(r->secret);
 	*r = (struct child_result){ 0 };
 }

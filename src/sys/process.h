@@ -48,11 +48,13 @@ struct child {
 	const struct secret *input; /* bytes for its standard input, or NULL for none; never in an argument */
 	size_t output_max;          /* most bytes of standard output that are kept; more is an error. 0: 64 MiB */
 	struct deadline deadline;
+	bool secret;                /* standard output is a key: at most output_max (1 to 4095) bytes, into result.secret */
 	bool finish;                /* once started it is never killed, only waited for: for what changes a pool */
 };
 
 struct child_result {
 	char *output;    /* standard output, NUL-terminated; the caller frees it */
+	struct secret *secret; /* the same of a child whose output is a key; NULL if it said nothing */
 	char *complaint; /* standard error, its first 4 KiB: printable ASCII and line ends, none at the end; likewise */
 	int status;      /* exit status, or 128 + signal; 127 if it could not be executed, complaint tells why */
 };

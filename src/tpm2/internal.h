@@ -124,3 +124,9 @@ must_check enum err lockout_allows_try(struct tpm2 *t, bool attended, struct err
 
 /* Says in e how many tries are left after a wrong PIN, and returns ERR_PIN_WRONG. */
 enum err lockout_explain_wrong(struct tpm2 *t, TSS2_RC rc, struct err_ctx *e);
+
+/*
+ * Makes a loaded object persistent at handle, or removes a persistent one: the TPM has one command for both. A signal
+ * waits for its answer: who does not know whether the object is there could not take it back.
+ */
+must_check enum err evict_control(struct tpm2 *t, ESYS_TR object, uint32_t handle, struct err_ctx *e);

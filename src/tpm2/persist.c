@@ -19,11 +19,7 @@ static enum err check_handle(uint32_t handle, struct err_ctx *e)
 	return err_set(e, ERR_USAGE, "handle 0x%x is not between 0x%x and 0x%x", handle, HANDLE_FIRST, HANDLE_LAST);
 }
 
-/*
- * Makes a loaded object persistent at handle, or removes a persistent one: the TPM has one command for both. A signal
- * waits for its answer: who does not know whether the object is there could not take it back.
- */
-static enum err evict_control(struct tpm2 *t, ESYS_TR object, uint32_t handle, struct err_ctx *e)
+enum err evict_control(struct tpm2 *t, ESYS_TR object, uint32_t handle, struct err_ctx *e)
 {
 	ESYS_TR persistent;
 

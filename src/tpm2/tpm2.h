@@ -116,6 +116,25 @@ must_check enum err tpm2_check_handle(struct tpm2 *t, uint32_t handle, struct er
 must_check enum err tpm2_persist(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e);
 must_check enum err tpm2_evict(struct tpm2 *t, const struct slot_tpm2 *sealed, uint32_t handle, struct err_ctx *e);
 
+/* A key that other tools sealed and keep at a persistent handle: tpm2_create -i, tpm2_load, tpm2_evictcontrol. */
+struct tpm2_kept {
+	uint32_t handle;
+	enum tpm2_bank bank; /* of its PCR policy; NONE if, and only if, pcrs is 0: it opens with an empty password */
+	uint32_t pcrs;
+	uint8_t name[TPM2_NAME_SIZE]; /* of the object that was opened: set by tpm2_unseal_kept() */
+};
+
+/*
+ * Unseals 1 to 128 bytes, in a session salted to the SRK (made if missing): they do not cross the bus as they are.
+ * Tried once, since a wrong password may count. Errors: ERR_TPM_NO_OBJECT, ERR_TPM_OBJECT_CLOSED for other PCRs or a
+ * password, ERR_TPM_*.
+ */
+must_check enum err tpm2_unseal_kept(struct tpm2 *t, struct tpm2_kept *kept, struct deadline deadline,
+				     struct secret **ret, struct err_ctx *e);
+
+/* Removes it from its handle, if it is still the object that was opened; success if nothing is there any more. */
+must_check enum err tpm2_evict_kept(struct tpm2 *t, const struct tpm2_kept *kept, struct err_ctx *e);
+
 /* How the TPM guards authorisation values, PINs among them, against guessing: one count for all of them. */
 struct tpm2_lockout {
 	uint32_t failures;     /* counted now */

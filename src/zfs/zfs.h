@@ -85,6 +85,13 @@ DEFINE_CLEANUP(struct zfs_pools *, zfs_pools_clear)
 const struct zfs_pool *zfs_pools_find(const struct zfs_pools *pools, const char *dataset);
 
 /*
+ * What ZFS itself wrote down about a pool (`zpool history -i`): one text, a record a line, oldest first; a value that
+ * somebody set with line ends in it makes lines of its own. Owns: the caller frees *ret.
+ * Errors: ERR_CHILD (also for a history of more than 512 MiB), as zfs_get().
+ */
+must_check enum err zfs_history_read(const char *pool, struct deadline deadline, char **ret, struct err_ctx *e);
+
+/*
  * Loads a 32-byte raw key, which the kernel checks; already loaded is success, and *ret_was_loaded says so.
  * Errors: ERR_ZFS_KEY_WRONG (also if another key is loaded already), ERR_ZFS_NOT_FOUND, ERR_ZFS_NOT_ROOT (not a root,
  * not encrypted), ERR_ZFS_DENIED, ERR_ZFS_IO, ERR_USAGE for what is no dataset's name.
@@ -103,6 +110,12 @@ must_check enum err zfs_unload_key(struct zfs *z, const char *dataset, bool *ret
  * alone. Errors: ERR_ZFS_DENIED if the key is not loaded, ERR_ZFS_READONLY, ERR_ZFS_FULL, as above.
  */
 must_check enum err zfs_change_key(struct zfs *z, const char *dataset, const struct secret *key, struct err_ctx *e);
+
+/*
+ * Sets keylocation=prompt on an encryption root, so that nothing of ZFS's own looks for its key any more. Locked or not.
+ * Errors: ERR_CHILD with zfs's complaint, ERR_ZFS_READONLY, as zfs_get(). Blocks: once zfs runs, until it ends.
+ */
+must_check enum err zfs_set_prompt(const char *dataset, struct deadline deadline, struct err_ctx *e);
 
 /* One change of a user property; value NULL removes the local value (zfs inherit). */
 struct zfs_change {

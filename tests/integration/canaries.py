@@ -25,6 +25,7 @@ def secrets_of(node, tank):
     (wrapping_key,), = opened.wrapping_keys.values()
     slots = {name: second.parse_slot(name, value) for name, value in header.slots.items()}
     found = {"recovery key": recovery_key, "recovery key as text": tank.recovery_key.encode(),
+             "recovery key in upper case": tank.recovery_key.upper().encode(),
              "recovery key without hyphens": tank.recovery_key.replace("-", "").encode(),
              "keyring key": keyring_key, "wrapping key": wrapping_key,
              "recovery's X25519 key": second.recovery_private(recovery_key, tank.keyring),

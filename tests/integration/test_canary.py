@@ -260,21 +260,33 @@ if not SANITIZED:
         """Its secrets are known only afterwards: the memory is kept until then."""
         node = world.node()
         node.start()
-        reader, writer = os.pipe()
-        argv = ["zseal", "create", "--recovery-to-fd", str(writer), "-m", "none", "tank", world.disk(1)]
+        (reader, writer), (sheet_reader, sheet_writer) = os.pipe(), os.pipe()
+        fds = (writer, sheet_writer)
+        argv = ["zseal", "create", "--recovery-to-fd", str(writer), "--recovery-sheet-fd", str(sheet_writer), "-m",
+                "none", "tank", world.disk(1)]
         for _ in range(2):  # the first makes the TPM's storage root key: its steps are others
-            steps, ended = steps_of(node, argv, pass_fds=(writer,))
+            steps, ended = steps_of(node, argv, pass_fds=fds)
             assert ended.status == 0
             run(node, "zpool", "destroy", "tank")
             os.read(reader, 4096)
-        memory = pause(node, argv, last_words(steps), _whole_memory, pass_fds=(writer,))
-        key = os.read(reader, 4096).decode().strip()
-        os.close(reader)
-        os.close(writer)
+            os.read(sheet_reader, 65536)
+        memory = pause(node, argv, last_words(steps), _whole_memory, pass_fds=fds)
+        key, sheet = os.read(reader, 4096).decode().strip(), os.read(sheet_reader, 65536)
+        for fd in (reader, sheet_reader, *fds):
+            os.close(fd)
         keyring = json.loads(assert_done(zseal(node, "status", "--json")).stdout)["keyrings"][0]["uuid"]
-        search = Search(secrets_of(node, Pool("tank", key, "", keyring)))
+        search = Search(secrets_of(node, Pool("tank", key, "", keyring)) | pictures_of(sheet))
+        assert "QR code in bits" in search.in_bytes(sheet), "the control: the sheet has it"
         assert keyring.encode() in memory or b"tank" in memory, "the control: it is zseal's memory"
         assert not search.in_bytes(memory)
+
+    def pictures_of(sheet):
+        """The QR code of a sheet as it may lie in memory: the rows in its middle, since its corners are the same for all
+        codes; as the sheet has them, and a byte for each module."""
+        bits = bytes.fromhex(re.search(rb"{<([0-9a-f]+)>}", sheet)[1].decode())
+        rows = [bits[y * 4:y * 4 + 4] for y in range(9, 20)]
+        modules = "".join(f"{int.from_bytes(row, 'big'):032b}"[:29] for row in rows)
+        return {"QR code in bits": b"".join(rows), "QR code in bytes": bytes(map(int, modules))}
 
     def _whole_memory(pid):
         parts = []

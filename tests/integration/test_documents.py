@@ -17,8 +17,9 @@ import pytest
 
 import canaries
 import headers
-from conftest import (ROOT, Dialogue, assert_nothing_secret, assert_opens, create_pool, is_locked,
-                      keep_recovery_key_secret, keep_secret, lock, one_zfs, run, zseal)
+from conftest import (ROOT, Dialogue, assert_done, assert_nothing_secret, assert_opens, create_pool, is_locked,
+                      keep_recovery_key_secret, keep_secret, lock, one_zfs, pipe_with, run,
+                      zseal)
 from steps import needs_strace
 from transcript import masked
 
@@ -136,7 +137,7 @@ def test_recovery_key_may_be_typed_as_people_type_without_zseal(node, tank):
     assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *RECOVERY, *OPEN, *END, typed=typed), tank)
 
 
-# ---- slots that this version of zseal does not make: by the format's second implementation and stock tools ----
+# ---- slots that a person opens ----
 
 LOG_N = 10
 
@@ -165,12 +166,6 @@ def add_slot(node, tank, name, kind, make):
     for one in (secret, *others):
         keep_secret(node.world, one)
     return secret, *others, headers.second.slot_kek(secret, tank.keyring, own)
-
-
-def add_passphrase(node, tank, typed):
-    salt = os.urandom(32)
-    return add_slot(node, tank, "passphrase", "passphrase",
-                    lambda derive: ({"stretch": stretch_of(salt)}, scrypt(typed, salt)))
 
 
 SEAL = """cd {folder}; export TPM2TOOLS_TCTI=device:/dev/tpmrm0
@@ -206,10 +201,19 @@ def with_pin(text):
     return text.replace("slot_named tpm2-a", "slot_named pin")
 
 
+def add_by_zseal(node, typed, *argv):
+    """A slot of zseal's own making."""
+    run(node, "zpool", "import", "-N", "tank")
+    keep_secret(node.world, typed)
+    with pipe_with(typed + "\n") as fd:
+        assert_done(zseal(node, "slot", "add", "tank", *argv, str(fd), pass_fds=(fd,)))
+    run(node, "zpool", "export", "tank")
+
+
 @one_zfs
 def test_passphrase_opens_without_zseal(node, tank):
     typed = " Größe und \"$HOME\" `x` \\n  "
-    add_passphrase(node, tank, typed)
+    add_by_zseal(node, typed, "passphrase", "--new-passphrase-fd")
     assert_opened(node, follow(node, *BEGIN, *FROM_POOL, *PASSPHRASE, *OPEN, *MAC, *END, typed=typed + "\n"), tank)
     run(node, "zpool", "export", "tank")
     said = follow(node, *BEGIN, *FROM_POOL, *PASSPHRASE, *OPEN, *END, typed=typed[:-1] + "\n")
@@ -217,17 +221,23 @@ def test_passphrase_opens_without_zseal(node, tank):
 
 
 @one_zfs
-@pytest.mark.parametrize("zero", [False, True], ids=["any", "zero"])
-def test_pin_opens_without_zseal(node, tank, zero):
-    add_pin(node, tank, "1234", zero)
-    said = follow(node, *BEGIN, *FROM_POOL, *PIN, *OPEN, *MAC, *END, typed="1234\n", change=with_pin)
+def test_pin_opens_without_zseal(node, tank):
+    add_by_zseal(node, "1234 is a PIN", "tpm2", "--name", "pin", "--new-pin-fd")
+    said = follow(node, *BEGIN, *FROM_POOL, *PIN, *OPEN, *MAC, *END, typed="1234 is a PIN\n", change=with_pin)
+    assert_opened(node, said, tank)
+
+
+@one_zfs
+def test_pin_whose_authorisation_ends_in_zero_opens_without_zseal(node, tank):
+    add_pin(node, tank, "1234", auth_ends_in_zero=True)
+    said = follow(node, *BEGIN, *FROM_POOL, *PIN, *OPEN, *END, typed="1234\n", change=with_pin)
     assert_opened(node, said, tank)
 
 
 @one_zfs
 def test_wrong_pin_is_told_without_zseal(node, tank):
     run(node, "tpm2_dictionarylockout", "-T", "device:/dev/tpmrm0", "-s", "-n", "4", "-t", "100", "-l", "100")
-    add_pin(node, tank, "1234")
+    add_by_zseal(node, "1234 is a PIN", "tpm2", "--name", "pin", "--new-pin-fd")
     said = follow(node, *BEGIN, *FROM_POOL, *PIN, *OPEN, *END, typed="4321\n", change=with_pin)
     assert_stays_locked(node, said, "HMAC check failed", "0x98E")
 
@@ -284,7 +294,7 @@ def test_another_tpm_is_told_without_zseal(node, tank):
     node.stop()
     other = node.world.node("b")
     create_pool(other, "own", 2)
-    said = follow(other, *BEGIN, *FROM_POOL, *TPM, *OPEN, *END)
+    said = follow(other, *BEGIN, *FROM_POOL, *TPM, *OPEN)
     assert "WRONG TPM" in said and tank.fingerprint not in said
     assert is_locked(other, "tank")
     said = follow(other, "1", *FROM_POOL, *RECOVERY, *OPEN, *END, typed=tank.recovery_key + "\n")
@@ -337,12 +347,11 @@ def traced(node, calls, options, *sections, **kw):
 
 @one_zfs
 @needs_strace
-@pytest.mark.parametrize("slot", [TPM, RECOVERY], ids=["tpm2", "recovery"])
-def test_arguments_show_what_the_document_says(node, watched, slot):
+def test_arguments_show_what_the_document_says(node, watched):
     tank, search = watched
-    text = traced(node, "execve", ["-v"], "1", *FROM_POOL, *slot, *OPEN, *MAC, *END, typed=tank.recovery_key + "\n")
-    kind = "recovery" if slot == RECOVERY else "tpm2"
-    assert search.in_text(text) == {f"key of slot {kind}'s wrap", "key of the record's wrap", "key of the MAC"}
+    steps = ["1", *FROM_POOL, *RECOVERY, *OPEN, *MAC, *END]
+    text = traced(node, "execve", ["-v"], *steps, typed=tank.recovery_key + "\n")
+    assert search.in_text(text) == {"key of slot recovery's wrap", "key of the record's wrap", "key of the MAC"}
     shown = {line.split('"')[3] for line in text.splitlines() if search.in_text(line)}
     assert shown == {"openssl"}
 
@@ -366,7 +375,7 @@ def test_arguments_show_no_pin(node, watched):
 def test_files_of_the_steps_hold_no_key(node, watched):
     tank, search = watched
     for slot in (TPM, RECOVERY):
-        follow(node, "1", *FROM_POOL, *slot, *OPEN, *MAC, "6", typed=tank.recovery_key + "\n")
+        follow(node, "1", *FROM_POOL, *slot, *OPEN, "6", typed=tank.recovery_key + "\n")
         assert not is_locked(node, "tank")
         assert len(list(node.path("/run").glob("without-zseal.*/*"))) >= 1
         for folder in ("/run", "/etc", "/var/lib/zseal", "/dev/shm"):
@@ -417,7 +426,7 @@ def demonstration():
 
 def test_first_session_is_what_the_demonstration_prints(demonstration):
     readme = (ROOT / "README.md").read_text()
-    shown = readme[readme.index("## A first session"):readme.index("## What it protects")]
+    shown = readme[readme.index("## A first session"):readme.index("\nOn a real server")]
     lines = session("\n".join(line for line in shown.splitlines() if line.startswith("    ")))
     assert len(lines) > 25 and sum(line.startswith("# zseal") for line in lines) >= 5
     printed = iter(demonstration)

@@ -220,7 +220,7 @@ def test_verify_tells_each_difference(node, tank):
     sealed.keyring = headers.second.dump(rings)
     headers.write(node, sealed)
     result = zseal(node, "header", "verify", "tank")
-    assert_refused(result, "format", "the header of tank differs from its copy")
+    assert_refused(result, "copy-differs", "header verify of tank", copy_of(tank))
     assert result.stdout.splitlines()[:5] == [
         "  zseal:keyring on tank differs from the copy",
         "  zseal:slot.recovery on tank is missing in the pool",
@@ -314,7 +314,7 @@ def test_copy_of_another_pool_is_refused(node):
     before = headers.read(node), headers.read(node, "other")
     # by its name
     result = zseal(node, "header", "restore", "tank", "--from", copy_of(other))
-    assert_refused(result, "no-copy", "of other, not of tank")
+    assert_refused(result, "no-copy", "the copy is not of tank")
     # and by its keys, if the name is the same
     text = copies(node, other)[0].read_text().replace('"other"', '"tank"')
     node.path("/run/copy").write_text(text)

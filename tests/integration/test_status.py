@@ -77,8 +77,8 @@ def test_json_for_programs(node):
     (keyring,), (root,) = found["keyrings"], found["roots"]
     slots = keyring.pop("slots")
     created = keyring.pop("created")
-    assert keyring == {"dataset": "tank", "pool": "tank", "opens_for_thief_of_machine": "if-unchanged", "known": True,
-                       "uuid": tank.keyring, "generation": 1, "fingerprint": tank.fingerprint}
+    assert keyring == {"dataset": "tank", "pool": "tank", "opens_for_thief_of_disks": "closed",
+                       "opens_for_thief_of_machine": "if-unchanged", "known": True, "uuid": tank.keyring, "generation": 1, "fingerprint": tank.fingerprint}
     assert root.pop("key_created") - created in (0, 1, 2)
     assert root == {"dataset": "tank", "locked": False, "encryption": "aes-256-gcm", "keylocation": "prompt",
                     "keyring": "tank", "key_generation": 1}
@@ -86,7 +86,8 @@ def test_json_for_programs(node):
     assert tpm.pop("tested") >= created
     for slot in slots:
         assert re.fullmatch("[0-9a-f-]{36}", slot.pop("uuid")) and slot.pop("created") - created in (0, 1)
-    assert tpm == {"name": "tpm2-a", "type": "tpm2", "state": "ok", "pcrs": [7], "bank": "sha256", "handle": 0x81010001}
+    assert tpm == {"name": "tpm2-a", "type": "tpm2", "state": "ok", "pcrs": [7], "bank": "sha256", "handle": 0x81010001,
+                   "pin": False}
     assert recovery == {"name": "recovery", "type": "recovery", "state": "attended", "tested": 0}
     listed = assert_done(zseal(node, "slot", "list", "--json")).json
     assert listed.keys() == {"keyrings"}

@@ -11,13 +11,14 @@ import pytest
 import canaries
 import headers
 from conftest import (assert_done, assert_opens, assert_opens_with_key, assert_refused, assert_said, create_pool,
-                      is_locked, lock, one_zfs, run, zseal)
+                      is_locked, keep_secret, lock, one_zfs, pipe_with, run, zseal)
 from steps import environment, needs_strace
 from test_documents import FOLDER, FROM_POOL, MAC, OPEN, TPM, blocks, prepare
 
 pytestmark = one_zfs
 
 USER = 1000
+RIGHT_PIN = "a PIN, 4 to 64 bytes"
 UNSEAL = bytes.fromhex("0000015e")  # TPM_CC_Unseal
 
 
@@ -60,7 +61,7 @@ def test_listener_on_the_bus_reads_no_key(node):
     unseal = ("export TPM2TOOLS_TCTI=device:/dev/tpmrm0 && tpm2_startauthsession -Q --policy-session -S session && "
               "tpm2_unseal -Q -c 0x81010001 -p session:session -o /dev/null && tpm2_flushcontext session")
     plain = bytes_on_the_bus(node, ["bash", "-c", f"cd {FOLDER} && {unseal}"])
-    assert search.in_bytes(plain) == {"secret of slot tpm2"}
+    assert search.in_bytes(plain) == {"secret of slot tpm2-a"}
     passed = bytes_on_the_bus(node, ["zseal", "unlock", "tank"])
     assert UNSEAL in passed and not search.in_bytes(passed)
     assert not is_locked(node, "tank")
@@ -140,6 +141,52 @@ def test_user_without_rights_reads_the_header_and_changes_nothing(node, tank):
     assert headers.get(node, "tank", "zseal:keyring") == headers.second.dump(header)
     assert is_locked(node, "tank")
     assert_opens(node, "tank")
+
+
+# ---- a thief of the whole machine ----
+
+DICTIONARY = ["tpm2_dictionarylockout", "-T", "device:/dev/tpmrm0"]
+
+
+def try_pin(node, pin):
+    with pipe_with(pin + "\n") as fd:
+        return zseal(node, "unlock", "tank", "--pin-fd", str(fd), pass_fds=(fd,))
+
+
+@pytest.fixture
+def pinned(node):
+    """A locked pool whose TPM slot needs a PIN."""
+    made = create_pool(node, args=["--no-tpm"])
+    keep_secret(node.world, RIGHT_PIN)
+    with pipe_with(RIGHT_PIN + "\n") as pin, pipe_with(made.recovery_key + "\n") as key:
+        assert_done(zseal(node, "slot", "add", "tank", "tpm2", "--new-pin-fd", str(pin), "--recovery-fd", str(key),
+                          pass_fds=(pin, key)))
+    lock(node, "tank")
+    return made
+
+
+def guess_until_lockout(node):
+    assert_refused(try_pin(node, "another PIN"), "pin-wrong", "slot tpm2-a")
+    node.tpm.lockout()
+    assert_refused(try_pin(node, RIGHT_PIN), "tpm-lockout", "slot tpm2-a")
+    assert is_locked(node, "tank")
+
+
+def test_thief_of_the_machine_guesses_a_pin_a_few_times(node, pinned):
+    """If lockoutAuth is set, which is then all that ends it before its time. The owner's recovery key opens."""
+    run(node, "tpm2_changeauth", "-T", "device:/dev/tpmrm0", "-c", "lockout", "a password of the owner")
+    guess_until_lockout(node)
+    assert node.run([*DICTIONARY, "-c"]).returncode != 0
+    assert_refused(try_pin(node, RIGHT_PIN), "tpm-lockout", "slot tpm2-a")
+    assert_opens_with_key(node, "tank", pinned.recovery_key)
+
+
+@pytest.mark.usefixtures("pinned")
+def test_thief_of_the_machine_guesses_without_limit_if_lockout_auth_is_empty(node):
+    guess_until_lockout(node)
+    run(node, *DICTIONARY, "-c")
+    assert_done(try_pin(node, RIGHT_PIN))
+    assert not is_locked(node, "tank")
 
 
 # ---- what does not protect ----

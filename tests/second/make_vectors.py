@@ -39,9 +39,9 @@ FOREIGN_RING = z.Ring(fixed_uuid("foreign keyring"), fixed("foreign epoch", 16),
                       fixed("foreign keyring key"), RECOVERY_KEY)
 
 
-def sealed_public(policy):
+def sealed_public(policy, attributes="00000412"):
     """TPM2B_PUBLIC: size, KEYEDHASH, SHA-256, fixedTPM fixedParent noDA, authPolicy, no scheme, unique."""
-    return bytes.fromhex("004e 0008 000b 00000412 0020") + policy + bytes.fromhex("0010 0020") + fixed("unique")
+    return bytes.fromhex(f"004e 0008 000b {attributes} 0020") + policy + bytes.fromhex("0010 0020") + fixed("unique")
 
 
 # TPM2B_PRIVATE: size, integrity HMAC, encrypted sensitive area
@@ -58,6 +58,31 @@ RECOVERY_SLOT = z.Slot("recovery", fixed_uuid("recovery slot"), "recovery", MADE
 SLOTS = [TPM2_SLOT, RECOVERY_SLOT]
 
 
+# ---- slots that need something of a person ----
+
+def stretch(name, log_n, p):
+    return {"salt": z.b64(fixed(f"{name} salt")), "log_n": log_n, "r": 8, "p": p}
+
+
+PASSPHRASE = {"stretch": stretch("passphrase", 12, 2)}
+# PolicyAuthValue alone has a well-known digest.
+PIN_POLICY = hashlib.sha256(bytes(32) + bytes.fromhex("0000016b")).digest()
+PIN_TPM2 = {"srk": TPM2["srk"], "public": z.b64(sealed_public(PIN_POLICY, "00000012")), "private": TPM2["private"],
+            "policy": z.b64(PIN_POLICY), "pin": stretch("PIN", 10, 1)}
+ANSWERS = {"passphrase": {"typed": "correct horse battery staple"},
+           "pin": {"typed": "1234", "unsealed": fixed("unsealed").hex()}}
+
+
+def attended(name, kind, protect):
+    """A slot whose secret follows from ANSWERS."""
+    slot = {"type": kind, "protect": protect, "keyring": KEYRING, "uuid": fixed_uuid(f"{name} slot")}
+    secret = z.slot_secret(slot, ANSWERS[name]["typed"].encode(), bytes.fromhex(ANSWERS[name].get("unsealed", "")))
+    return z.Slot(name, slot["uuid"], kind, MADE, protect, secret, fixed(f"{name} ephemeral"))
+
+
+ATTENDED_SLOTS = [attended("passphrase", "passphrase", PASSPHRASE), attended("pin", "tpm2", PIN_TPM2), RECOVERY_SLOT]
+
+
 def record(name, ring=RING, generation=1):
     return z.Record(fixed_uuid(f"record {name} {generation}"), generation, MADE,
                     fixed(f"wrapping key {name} {generation}"), ring)
@@ -70,6 +95,9 @@ CHANGING = z.make_header([RING, OLD_RING], SLOTS, {
     "tank": [record("tank"), record("tank", OLD_RING)],
     "tank/vm": [record("vm", RING, 2), record("vm", OLD_RING)],
 })
+
+
+ATTENDED = z.make_header([RING], ATTENDED_SLOTS, RECORDS)
 
 
 def derived(rings, slots, records):
@@ -162,6 +190,8 @@ def good_headers():
                         "not whole numbers": f'{{"keyring":"{KEYRING}","x":NaN}}'}.items():
         yield opening(f"a value that is no slot: {what}", (HEADER[0], {**HEADER[1], "junk": value}, HEADER[2]),
                       keys=keys)
+    yield opening("a slot with a passphrase, and one of a TPM with a PIN", ATTENDED, keys=keys, answers=ANSWERS,
+                  derived=derived([RING], ATTENDED_SLOTS, RECORDS))
     yield opening("records moved to the other root: they open, and ZFS refuses the keys",
                   (HEADER[0], HEADER[1], {"tank": HEADER[2]["tank/vm"], "tank/vm": HEADER[2]["tank"]}),
                   keys={"tank": keys["tank/vm"], "tank/vm": keys["tank"]})
@@ -199,6 +229,12 @@ def good_values():
     yield case("tpm2", "the first handle", {**PLAIN_TPM2, "handle": "0x81000000"})
     yield case("tpm2", "the largest blobs, all PCRs", {**TPM2, "public": z.b64(fixed("p", 1024)), "private": z.b64(
         fixed("q", 1024)), "bank": "sha384", "pcrs": list(range(24)), "handle": "0x81ffffff"})
+    yield case("tpm2", "a PIN and no PCRs", PIN_TPM2)
+    yield case("tpm2", "a PIN, PCRs and a handle", {**TPM2, "pin": stretch("PIN", 18, 1)})
+    yield case("passphrase", "as it is made", {"stretch": stretch("passphrase", 18, 1)})
+    yield case("passphrase", "the lowest cost", {"stretch": stretch("passphrase", 10, 1)})
+    yield case("passphrase", "the highest numbers", {"stretch": stretch("passphrase", 20, 16)})
+    yield case("slot", "a passphrase slot with renew", ATTENDED[1]["passphrase"], name="passphrase")
     yield case("copy", "a whole header", z.dump_indented(COPY))
     yield case("copy", "no slots, no records, no pool GUID yet", z.dump_indented(
         {**COPY, "pool_guid": "0", "slots": {}, "records": {}}))
@@ -209,7 +245,7 @@ def good_values():
 
 
 PARSERS = {"keyring": z.parse_keyring, "slot": lambda v: z.parse_slot("any", v), "records": z.parse_records,
-           "tpm2": z.parse_tpm2, "copy": z.parse_copy, "pins": z.parse_pins}
+           "tpm2": z.parse_tpm2, "passphrase": z.parse_passphrase, "copy": z.parse_copy, "pins": z.parse_pins}
 
 
 def good_with_meaning():
@@ -262,8 +298,9 @@ def bad_members(kind, good, *place, optional=(), **more):
         yield case(kind, f"{at(path)} is an array", edit(good, *path, to=[[]]), error="format", **more)
     yield case(kind, f"{at(place)} has an unknown member", edit(good, *place, "zz", to=1), error="format", **more)
     turned = dict(list(found.items())[::-1])
-    yield case(kind, f"{at(place)} is in another order", edit(good, *place, to=turned) if place else turned,
-               error="format", **more)
+    if len(turned) > 1:
+        yield case(kind, f"{at(place)} is in another order", edit(good, *place, to=turned) if place else turned,
+                   error="format", **more)
 
 
 def bad_at(kind, good, path, wrong, **more):
@@ -391,6 +428,33 @@ def bad_tpm2():
         "transient": "0x80000000", "after the last": "0x82000000", "zero": "0x00000000"})
     for member in ("bank", "pcrs", "policy"):
         yield case("tpm2", f"no policy but {member}", {**PLAIN_TPM2, member: TPM2[member]}, error="format")
+    yield from bad_pins_of_tpm2()
+
+
+def bad_stretch(kind, good, *place):
+    yield from bad_members(kind, good, *place)
+    yield from bad_at(kind, good, [*place, "salt"], octets_like(32))
+    yield from bad_at(kind, good, [*place, "log_n"], {"9": 9, "21": 21, "zero": 0, "negative": -1, "a string": "14",
+                                                      "far too large": 2**40 + 14, "a truth": True})
+    yield from bad_at(kind, good, [*place, "r"], {"zero": 0, "7": 7, "9": 9, "a string": "8"})
+    yield from bad_at(kind, good, [*place, "p"], {"zero": 0, "17": 17, "negative": -1, "far too large": 2**32 + 1})
+
+
+def bad_passphrases():
+    yield from bad_json("passphrase", z.dump(PASSPHRASE))
+    yield from bad_members("passphrase", PASSPHRASE)
+    yield from bad_stretch("passphrase", PASSPHRASE, "stretch")
+
+
+def bad_pins_of_tpm2():
+    yield from bad_at("tpm2", PIN_TPM2, ["pin"], {"true": True, "an array": [], "a string": "1234", "empty": {}})
+    yield from bad_stretch("tpm2", PIN_TPM2, "pin")
+    yield case("tpm2", "a PIN and no policy", edit(PIN_TPM2, "policy", to=None), error="format")
+    yield case("tpm2", "a policy, and neither PCRs nor PIN", edit(PIN_TPM2, "pin", to=None), error="format")
+    yield case("tpm2", "a PIN, PCRs and no bank", edit({**TPM2, "pin": PIN_TPM2["pin"]}, "bank", to=None),
+               error="format")
+    yield case("tpm2", "a PIN before the handle", {**PIN_TPM2, "handle": TPM2["handle"]}, error="format")
+    yield case("tpm2", "a PIN that is null", z.dump({**PIN_TPM2, "pin": None}), error="format")
 
 
 def indented(cases):
@@ -500,13 +564,14 @@ VECTORS = {
     "bad/slot.json": ("Values of zseal:slot.NAME that are refused.", bad_slots),
     "bad/records.json": ("Values of zseal:key that are refused.", bad_records),
     "bad/tpm2.json": ("The protector's part of tpm2 slots that are refused.", bad_tpm2),
+    "bad/passphrase.json": ("The protector's part of passphrase slots that are refused.", bad_passphrases),
     "bad/copy.json": ("Copies of headers that are refused.", bad_copies),
     "bad/pins.json": ("Files of pins that are refused.", bad_pins),
     "bad/recovery-key.json": ("Recovery keys that are refused.", bad_recovery_keys),
 }
 
 # What fuzz_header tells its codecs apart by.
-LETTERS = {"keyring": "k", "slot": "s", "records": "r", "copy": "c", "tpm2": "t"}
+LETTERS = {"keyring": "k", "slot": "s", "records": "r", "copy": "c", "tpm2": "t", "passphrase": "p"}
 
 
 def corpus(c):

@@ -76,6 +76,27 @@ def test_renew_gives_each_slot_secret(c):
         assert z.open_keyring(c["keyring"], c["slots"], name, secret) == (keys, True)
 
 
+@pytest.mark.parametrize("c", named(c for c in cases("good/header.json") if "answers" in c))
+def test_answers_open_their_slots(c):
+    for name, answer in c["answers"].items():
+        slot = z.parse_slot(name, c["slots"][name])
+        unsealed = bytes.fromhex(answer.get("unsealed", ""))
+        secret = z.slot_secret(slot, answer["typed"].encode(), unsealed)
+        assert secret.hex() == c["derived"]["slots"][name]["secret"]
+        opened = z.open_with(c["keyring"], c["slots"], c["records"], name, secret)
+        assert opened.mac_is_right and make_vectors.in_hex(opened.wrapping_keys) == c["keys"]
+        with pytest.raises(z.HeaderError):
+            wrong = z.slot_secret(slot, answer["typed"].encode() + b"x", unsealed)
+            z.open_with(c["keyring"], c["slots"], c["records"], name, wrong)
+
+
+def test_work_is_bounded():
+    for log_n, p in ((20, 2), (17, 16), (20, 16)):
+        with pytest.raises(z.HeaderError) as error:
+            z.stretch(b"x", {"salt": bytes(32), "log_n": log_n, "r": 8, "p": p})
+        assert error.value.name == "stretch-cost"
+
+
 @pytest.mark.parametrize("c", named(cases("bad/header.json")))
 def test_bad_header(c):
     with pytest.raises(z.HeaderError) as error:
@@ -135,3 +156,25 @@ def test_command_line_and_a_wrong_mac(copy):
     recovery = z.recovery_print(make_vectors.RECOVERY_KEY)
     assert b"(mac)" in run(copy, "tank", typed=recovery).stderr
     assert run(copy, "tank", "--mac-is-wrong", typed=recovery).stdout == make_vectors.fixed("wrapping key tank 1")
+
+
+@pytest.fixture(name="attended")
+def attended_copy_file(tmp_path):
+    keyring, slots, records = make_vectors.ATTENDED
+    path = tmp_path / "attended"
+    path.write_text(z.dump_indented({**make_vectors.COPY, "keyring": keyring, "slots": dict(sorted(slots.items())),
+                                     "records": dict(sorted(records.items()))}), encoding="ascii")
+    return path
+
+
+def test_command_line_with_slots_of_other_types(attended, tmp_path):
+    (tmp_path / "unsealed").write_bytes(make_vectors.fixed("unsealed"))
+    key = make_vectors.fixed("wrapping key tank 1")
+    assert run(attended, "tank", "--slot", "passphrase", typed="correct horse battery staple\n").stdout == key
+    of_pin = [attended, "tank", "--slot", "pin", "--unsealed", tmp_path / "unsealed"]
+    assert run(*of_pin, typed="1234\n").stdout == key
+    for done, said in ((run(*of_pin, typed="12345\n"), b"(unwrap)"),
+                       (run(attended, "tank", "--slot", "passphrase", typed="correct horse"), b"(unwrap)"),
+                       (run(attended, "tank", "--slot", "none", typed="x"), b"(no-slot)"),
+                       (run(*of_pin[:-1], attended, typed="1234"), b"were unsealed, not 32")):
+        assert done.returncode == 1 and said in done.stderr and done.stdout == b""

@@ -8,9 +8,12 @@ it on a machine that you trust, and switch that off afterwards.
 
   zseal_second.py COPY                                   says what is in a header's copy
   zseal_second.py COPY DATASET < recovery-key > raw-key  gives the 32 bytes for zfs load-key
+  zseal_second.py COPY DATASET --slot NAME < passphrase  the same by a slot of type passphrase, or by what a TPM
+                                [--unsealed FILE]        unsealed and, on standard input, the PIN if the slot has one
 """
 import argparse
 import base64
+import hashlib
 import hmac
 import json
 import re
@@ -238,7 +241,8 @@ def check_records(value):
 
 
 def check_tpm2(protect):
-    expect(len({"bank", "pcrs", "policy"} & set(protect)) in (0, 3), "bank, pcrs and policy together or not at all")
+    expect(("bank" in protect) == ("pcrs" in protect), "bank and pcrs together or not at all")
+    expect(("policy" in protect) == ("pcrs" in protect or "pin" in protect), "policy if there are pcrs or pin")
     expect(any(protect.get("policy", b"\1")), "a policy")
 
 
@@ -258,6 +262,13 @@ def handle(value):
     return int(value, 16)
 
 
+def number(least, most):
+    def decode(value):
+        expect(whole(value) and least <= value <= most, f"a number from {least} to {most}")
+        return value
+    return decode
+
+
 RING = members({"uuid": identity, "epoch": octets(16), "generation": generation, "order": names, "created": seconds,
                 "fingerprint": octets(32), "recovery_public": octets(32)}, optional=["recovery_public"])
 KEYRING = members({"v": version, "rings": array(members({"ring": RING, "mac": octets(32)}), 2)}, check=check_rings)
@@ -268,9 +279,11 @@ SLOT = members({"v": version, "keyring": identity, "uuid": identity, "type": nam
 RECORD = members({"uuid": identity, "keyring": identity, "epoch": octets(16), "generation": generation,
                   "created": seconds, "key": octets(40)})
 RECORDS = members({"v": version, "records": array(RECORD, 4)}, check=check_records)
+STRETCH = members({"salt": octets(32), "log_n": number(10, 20), "r": number(8, 8), "p": number(1, 16)})
+PASSPHRASE = members({"stretch": STRETCH})
 TPM2 = members({"srk": octets(34), "public": blob(1, 1024), "private": blob(1, 1024), "bank": bank, "pcrs": pcrs,
-                "policy": octets(32), "handle": handle},
-               optional=["bank", "pcrs", "policy", "handle"], check=check_tpm2)
+                "policy": octets(32), "handle": handle, "pin": STRETCH},
+               optional=["bank", "pcrs", "policy", "handle", "pin"], check=check_tpm2)
 COPY = members({"zseal_header": version, "pool": text(VALUE_MAX), "pool_guid": decimal, "dataset": text(VALUE_MAX),
                 "saved": seconds, "keyring": text(VALUE_MAX), "slots": values(name), "records": values(text(255))})
 PIN = members({"v": version, "pool": text(255), "pool_guid": decimal, "keyring": identity, "fingerprint": octets(32),
@@ -309,6 +322,10 @@ def parse_records(value):
 
 def parse_tpm2(value):
     return parse(TPM2, value)
+
+
+def parse_passphrase(value):
+    return parse(PASSPHRASE, value)
 
 
 def parse_copy(value):
@@ -382,6 +399,38 @@ def table_mac(keyring_key, ring_text, keyring, slots):
         parts += [slot_name, slots[slot_name]]
     key = derive(keyring_key, keyring, b"table-mac", keyring)
     return hmac.digest(key, b"".join(len(p).to_bytes(4, "big") + p.encode() for p in parts), "sha256")
+
+
+def stretch(typed, how):
+    """32 bytes of scrypt, unless that is more work than a slot may ask for."""
+    if how["p"] << how["log_n"] > 1 << 20:
+        raise HeaderError("stretch-cost", f"scrypt with N = 2^{how['log_n']}, p = {how['p']}")
+    return hashlib.scrypt(typed, salt=how["salt"], n=1 << how["log_n"], r=how["r"], p=how["p"],
+                          maxmem=(2 << 30) - 1, dklen=32)
+
+
+def pin_auth(stretched, keyring, slot):
+    """What the TPM asks for."""
+    return derive(stretched, keyring, b"pin-auth", slot).rstrip(b"\0")
+
+
+def pin_secret(unsealed, stretched, keyring, slot):
+    return derive(unsealed + stretched, keyring, b"pin-secret", slot)
+
+
+def slot_secret(slot, typed, unsealed=b""):
+    """The secret of a parsed slot, from what a person typed (bytes) and what a TPM unsealed."""
+    if slot["type"] == "recovery":
+        return derive(recovery_parse(typed.decode("ascii", "replace")), slot["keyring"], b"recovery-secret",
+                      slot["uuid"])
+    if slot["type"] == "passphrase":
+        return stretch(typed, parse_passphrase(dump(slot["protect"]))["stretch"])
+    if slot["type"] == "tpm2":
+        protect = parse_tpm2(dump(slot["protect"]))
+        if "pin" in protect:
+            return pin_secret(unsealed, stretch(typed, protect["pin"]), slot["keyring"], slot["uuid"])
+        return unsealed
+    raise HeaderError("format-newer", f"a slot of type {slot['type']}")
 
 
 def recovery_private(recovery_key, keyring):
@@ -499,22 +548,31 @@ def open_records(value, keyring, keys):
     return opened
 
 
-def open_all(keyring_value, slots, records, recovery_text):
-    """Opens a header with a recovery key. The caller looks at mac_is_right."""
-    recovery_key = recovery_parse(recovery_text)
-    keyring = parse_keyring(keyring_value)["rings"][0]["ring"]["uuid"]
+def find_recovery(keyring, slots):
+    """The name of the recovery slot."""
     for slot_name in sorted(slots):
         try:
             slot = parse_slot(slot_name, slots[slot_name])
         except HeaderError:
             continue
         if slot["type"] == "recovery" and slot["keyring"] == keyring:
-            break
-    else:
-        raise HeaderError("no-slot", "no recovery slot of this keyring")
-    secret = derive(recovery_key, keyring, b"recovery-secret", slot["uuid"])
+            return slot_name
+    raise HeaderError("no-slot", "no recovery slot of this keyring")
+
+
+def open_with(keyring_value, slots, records, slot_name, secret):
+    """Opens a header by one slot's secret. The caller looks at mac_is_right."""
+    keyring = parse_keyring(keyring_value)["rings"][0]["ring"]["uuid"]
     keys, right = open_keyring(keyring_value, slots, slot_name, secret)
     return Opened(keys, {d: open_records(v, keyring, keys) for d, v in records.items()}, right)
+
+
+def open_all(keyring_value, slots, records, recovery_text):
+    """The same with a recovery key."""
+    recovery_parse(recovery_text)
+    slot_name = find_recovery(parse_keyring(keyring_value)["rings"][0]["ring"]["uuid"], slots)
+    secret = slot_secret(parse_slot(slot_name, slots[slot_name]), recovery_text.encode())
+    return open_with(keyring_value, slots, records, slot_name, secret)
 
 
 def open_header(keyring_value, slots, records, recovery_text):
@@ -615,8 +673,26 @@ def describe(copy):
         print(f"key record: {dataset}")
 
 
+def read_unsealed(path):
+    with open(path, "rb") as file:
+        unsealed = file.read()
+    if len(unsealed) != 32:
+        raise bad(f"{len(unsealed)} bytes were unsealed, not 32")
+    return unsealed
+
+
+def secret_of(copy, options):
+    """A slot's name and its secret, by what is on standard input."""
+    typed = sys.stdin.buffer.read().rstrip(b"\r\n")
+    slot_name = options.slot or find_recovery(parse_keyring(copy["keyring"])["rings"][0]["ring"]["uuid"], copy["slots"])
+    if slot_name not in copy["slots"]:
+        raise HeaderError("no-slot", f"no slot {slot_name}")
+    unsealed = read_unsealed(options.unsealed) if options.unsealed else b""
+    return slot_name, slot_secret(parse_slot(slot_name, copy["slots"][slot_name]), typed, unsealed)
+
+
 def unlock(copy, options):
-    opened = open_all(copy["keyring"], copy["slots"], copy["records"], sys.stdin.read())
+    opened = open_with(copy["keyring"], copy["slots"], copy["records"], *secret_of(copy, options))
     if not opened.mac_is_right and not options.mac_is_wrong:
         raise HeaderError("mac", "the slots were changed or half-written; --mac-is-wrong goes on")
     keys = opened.wrapping_keys.get(options.dataset, [])
@@ -629,7 +705,9 @@ def main():
     parser = argparse.ArgumentParser(description="Opens a zseal header without zseal.")
     parser.add_argument("copy", help="a header's copy, as in /var/lib/zseal/header")
     parser.add_argument("dataset", nargs="?", help="an encryption root: gives its wrapping key, 32 bytes, on standard "
-                        "output; the recovery key is read from standard input, so that it is in no command line")
+                        "output; the recovery key, passphrase or PIN is read from standard input: it is in no command line")
+    parser.add_argument("--slot", metavar="NAME", help="open by this slot instead of the recovery key")
+    parser.add_argument("--unsealed", metavar="FILE", help="what a TPM gave for a slot of type tpm2, 32 bytes")
     parser.add_argument("--older", type=int, default=0, metavar="N", help="not the newest key record, the Nth after it")
     parser.add_argument("--mac-is-wrong", action="store_true",
                         help="go on where somebody changed the slots; what opens is authentic all the same")

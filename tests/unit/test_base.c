@@ -439,6 +439,20 @@ static void a_secret_has_a_sensible_size(void **state)
 	}
 }
 
+static void joined_secrets_are_one_behind_the_other(void **state)
+{
+	_cleanup_secret_ struct secret *a = make_secret("ab"), *b = make_secret("cde"), *both = NULL, *none = NULL;
+	_cleanup_secret_ struct secret *large = NULL;
+
+	(void)state;
+	assert_int_equal(secret_new_joined(a, b, &both, NULL), ERR_OK);
+	assert_int_equal(secret_size(both), 5);
+	assert_memory_equal(secret_data(both), "abcde", 5);
+	assert_int_equal(secret_new(4096, &large, NULL), ERR_OK);
+	assert_int_equal(secret_new_joined(large, a, &none, NULL), ERR_BUG);
+	assert_null(none);
+}
+
 static void a_random_secret_is_random_to_its_end(void **state)
 {
 	_cleanup_secret_ struct secret *a = NULL, *b = NULL;
@@ -623,6 +637,7 @@ int main(void)
 		cmocka_unit_test(scopes_close_and_free),
 		cmocka_unit_test(a_new_secret_is_zero),
 		cmocka_unit_test(a_secret_has_a_sensible_size),
+		cmocka_unit_test(joined_secrets_are_one_behind_the_other),
 		cmocka_unit_test(a_random_secret_is_random_to_its_end),
 		cmocka_unit_test(equal_means_size_and_every_byte),
 		cmocka_unit_test(shrinking_keeps_the_start_and_wipes_the_rest),

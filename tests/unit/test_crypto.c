@@ -13,6 +13,7 @@
  *       mac.update(len(part).to_bytes(4, "big") + part)
  *   public = X25519PrivateKey.from_private_bytes(derive(RECOVERY, b"recovery-x25519", KEYRING)).public_key()
  *   renew = aes_key_wrap(derive(EPHEMERAL.exchange(public) + KEY, b"renew", OBJECT), SECRET)
+ *   stretched = hashlib.scrypt(b"correct horse", salt=KEY, n=2**10, r=8, p=2, dklen=32)
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -138,6 +139,30 @@ static void x25519_is_rfc_7748(void **state)
 	assert_secret(shared, "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
 }
 
+/* RFC 7914, section 12: the first 32 of its 64 bytes, which are PBKDF2's first block. */
+static void scrypt_is_rfc_7914(void **state)
+{
+	static const struct {
+		const char *from, *salt, *key;
+		struct stretch cost;
+	} cases[] = {
+		{ "password", "NaCl", "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162",
+		  { .log_n = 10, .r = 8, .p = 16 } },
+		{ "pleaseletmein", "SodiumChloride", "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2",
+		  { .log_n = 14, .r = 8, .p = 1 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_secret_ struct secret *from = NULL, *key = NULL;
+
+		assert_int_equal(secret_new_copy(cases[i].from, strlen(cases[i].from), &from, NULL), ERR_OK);
+		assert_int_equal(scrypt(from, SPAN(cases[i].salt, strlen(cases[i].salt)), &cases[i].cost, &key, NULL),
+				 ERR_OK);
+		assert_secret(key, cases[i].key);
+	}
+}
+
 static void derive_is_ours_for_each_purpose(void **state)
 {
 	static const struct {
@@ -151,6 +176,8 @@ static void derive_is_ours_for_each_purpose(void **state)
 		{ PURPOSE_RENEW, "b32c957e68d2e6615ddd2d444b7444f44eda6f31e7edc71beeda1ee8d2ad2fbf" },
 		{ PURPOSE_RECOVERY_SECRET, "0544d5ac3a603881ac714d34e06de6aeec1c36d071804d4a6071460db44730d7" },
 		{ PURPOSE_RECOVERY_X25519, "27d8188715278d69a925f895ecc5b74287175bc4bf5c3d222fe6b188e33dbb67" },
+		{ PURPOSE_PIN_AUTH, "c211bed03b675a04ec74e056df1ee2e815e71a854e607158a5649489b005666c" },
+		{ PURPOSE_PIN_SECRET, "b48840b28a7b45944252e56d629c8d20518b8f53bf8b6453c3f144e56d1f6755" },
 	};
 	_cleanup_secret_ struct secret *from = counting(32, 32);
 
@@ -171,7 +198,7 @@ static void derive_refuses_an_unknown_purpose(void **state)
 	struct key_scope after = slot_scope, before = slot_scope;
 
 	(void)state;
-	after.purpose = PURPOSE_RECOVERY_X25519 + 1;
+	after.purpose = PURPOSE_PIN_SECRET + 1;
 	assert_fails(crypto_derive(from, &after, &key, &e), ERR_BUG, key, &e);
 	before.purpose = (enum purpose)-1;
 	assert_fails(crypto_derive(from, &before, &key, &e), ERR_BUG, key, &e);
@@ -432,6 +459,123 @@ static void public_keys_of_low_order_are_refused(void **state)
 	}
 }
 
+static struct stretch a_stretch(void)
+{
+	struct stretch s = { .log_n = 10, .r = 8, .p = 2 };
+
+	for (uint8_t i = 0; i < sizeof(s.salt); i++)
+		s.salt[i] = 32 + i;
+	return s;
+}
+
+static void stretch_is_ours(void **state)
+{
+	_cleanup_secret_ struct secret *typed = NULL, *stretched = NULL, *other = NULL;
+	struct stretch s = a_stretch();
+
+	(void)state;
+	assert_int_equal(secret_new_copy("correct horse", 13, &typed, NULL), ERR_OK);
+	assert_int_equal(crypto_stretch(typed, &s, &stretched, NULL), ERR_OK);
+	assert_secret(stretched, "c093708a4db6cff2483a40af03a49cf23196685ef44d6ffe81cbe282a647f1ae");
+	s.salt[31] ^= 1;
+	assert_int_equal(crypto_stretch(typed, &s, &other, NULL), ERR_OK);
+	assert_false(secret_equal(stretched, other));
+}
+
+/* A minute of work or all memory would be a way to keep a machine from booting: it is told from the numbers alone. */
+static void stretch_is_bounded(void **state)
+{
+	static const struct {
+		uint32_t log_n, r, p;
+		uint64_t memory_mib;
+		enum err err;
+	} cases[] = {
+		{ 10, 8, 1, 4, ERR_OK },
+		{ 10, 8, 16, 1024, ERR_OK },
+		{ 14, 8, 16, 1024, ERR_OK },
+		{ 16, 8, 16, 1024, ERR_OK },
+		{ 20, 8, 1, 2048, ERR_OK },
+		{ 20, 8, 1, 2047, ERR_STRETCH_COST }, /* half of the memory there is */
+		{ 18, 8, 1, 512, ERR_OK },
+		{ 18, 8, 1, 511, ERR_STRETCH_COST },
+		{ 10, 8, 1, 1, ERR_STRETCH_COST },
+		{ 14, 8, 1, 0, ERR_STRETCH_COST },
+		{ 17, 8, 16, 1 << 20, ERR_STRETCH_COST }, /* more work than the largest N once over */
+		{ 20, 8, 2, 1 << 20, ERR_STRETCH_COST },
+		{ 20, 8, 16, 1 << 20, ERR_STRETCH_COST },
+		{ 9, 8, 1, 1024, ERR_STRETCH_COST },
+		{ 21, 8, 1, 1 << 20, ERR_STRETCH_COST },
+		{ 64, 8, 1, 1 << 20, ERR_STRETCH_COST },
+		{ UINT32_MAX, 8, 1, 1 << 20, ERR_STRETCH_COST },
+		{ 14, 7, 1, 1024, ERR_STRETCH_COST },
+		{ 14, 9, 1, 1024, ERR_STRETCH_COST },
+		{ 14, 8, 0, 1024, ERR_STRETCH_COST },
+		{ 10, 8, 17, 1024, ERR_STRETCH_COST },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_secret_ struct secret *typed = counting(1, 8), *stretched = NULL;
+		struct stretch s = { .log_n = cases[i].log_n, .r = cases[i].r, .p = cases[i].p };
+		struct err_ctx e = { 0 };
+
+		enum err err = stretch_check(&s, cases[i].memory_mib << 20, &e);
+		if (err != cases[i].err)
+			fail_msg("case %zu: %s", i, err_info(err)->name);
+		/* 2^40 bytes: whatever is refused there is refused on this machine, too */
+		if (err && cases[i].memory_mib == 1 << 20)
+			assert_int_equal(crypto_stretch(typed, &s, &stretched, NULL), ERR_STRETCH_COST);
+		assert_null(stretched);
+	}
+}
+
+static void cost_is_chosen_by_time_and_memory(void **state)
+{
+	enum { FLOOR_US = 50000 };
+	static const struct {
+		uint64_t time_ms, memory_mib, there_is_mib;
+		uint32_t log_n;
+	} cases[] = {
+		{ 1000, 256, 65536, 18 },  /* 800 ms, 256 MiB */
+		{ 1000, 1024, 65536, 18 },
+		{ 1600, 1024, 65536, 19 },
+		{ 10000, 1024, 65536, 20 },
+		{ 10000, 256, 65536, 18 },
+		{ 10000, 255, 65536, 17 },
+		{ 1000, 256, 2048, 18 },   /* an eighth of the memory */
+		{ 1000, 256, 2047, 17 },
+		{ 799, 256, 65536, 17 },
+		{ 100, 256, 65536, 15 },
+		{ 1, 256, 65536, 14 },     /* never less */
+		{ 1000, 16, 65536, 14 },
+		{ 1000, 256, 64, 14 },
+		{ 0, 0, 0, 14 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct stretch_budget budget = { cases[i].time_ms, cases[i].memory_mib };
+
+		assert_int_equal(stretch_choose(FLOOR_US, &budget, cases[i].there_is_mib << 20), cases[i].log_n);
+	}
+	assert_int_equal(stretch_choose(0, &(struct stretch_budget){ 1000, 1024 }, UINT64_MAX), 20);
+}
+
+static void new_stretches_are_within_bounds_and_never_repeat(void **state)
+{
+	struct stretch_budget budget = { 1, 16 };
+	struct stretch a, b;
+
+	(void)state;
+	assert_int_equal(crypto_stretch_new(&budget, &a, NULL), ERR_OK);
+	assert_int_equal(crypto_stretch_new(&budget, &b, NULL), ERR_OK);
+	assert_int_equal(crypto_stretch_check(&a, NULL), ERR_OK);
+	assert_int_equal(a.log_n, 14);
+	assert_int_equal(a.r, 8);
+	assert_int_equal(a.p, 1);
+	assert_memory_not_equal(a.salt, b.salt, sizeof(a.salt));
+}
+
 /* Under main()'s hooks, OpenSSL's allocation number allocations_left from now fails; -1 for none. */
 static long allocations_left = -1;
 
@@ -456,11 +600,12 @@ static void plain_free(void *p, const char *file __attribute__((unused)), int li
 	free(p);
 }
 
-/* Everything once: wrap and unwrap, authenticate, agree. What it makes is right, or it fails as a whole. */
+/* Everything once: wrap and unwrap, authenticate, agree, stretch. What it makes is right, or it fails as a whole. */
 static enum err do_everything(struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *key = counting(32, 32), *recovery = counting(0x60, 20);
-	_cleanup_secret_ struct secret *unwrapped = NULL, *renewed = NULL;
+	_cleanup_secret_ struct secret *unwrapped = NULL, *renewed = NULL, *stretched = NULL;
+	struct stretch cheap = { .log_n = 10, .r = 8, .p = 1 };
 	struct renew_scope scope = { keyring, object, key };
 	uint8_t mac[MAC_SIZE], public[X25519_SIZE];
 	struct span part = SPAN("ring", 4);
@@ -478,9 +623,11 @@ static enum err do_everything(struct err_ctx *e)
 		err = crypto_renew_make(&scope, public, key, &renew, e);
 	if (!err)
 		err = crypto_renew_open(&scope, recovery, &renew, &renewed, e);
+	if (!err)
+		err = crypto_stretch(key, &cheap, &stretched, e);
 	assert_true(!unwrapped || secret_equal(unwrapped, key));
 	assert_true(!renewed || secret_equal(renewed, key));
-	assert_true(err || renewed);
+	assert_true(err || (renewed && stretched));
 	return err;
 }
 
@@ -510,6 +657,7 @@ int main(void)
 		cmocka_unit_test(key_wrap_is_rfc_3394),
 		cmocka_unit_test(hmac_is_rfc_4231),
 		cmocka_unit_test(x25519_is_rfc_7748),
+		cmocka_unit_test(scrypt_is_rfc_7914),
 		cmocka_unit_test(derive_is_ours_for_each_purpose),
 		cmocka_unit_test(derive_refuses_an_unknown_purpose),
 		cmocka_unit_test(wrap_is_ours_and_opens),
@@ -527,6 +675,10 @@ int main(void)
 		cmocka_unit_test(renew_needs_both_keys_and_its_scope),
 		cmocka_unit_test(renew_notices_each_changed_bit),
 		cmocka_unit_test(public_keys_of_low_order_are_refused),
+		cmocka_unit_test(stretch_is_ours),
+		cmocka_unit_test(stretch_is_bounded),
+		cmocka_unit_test(cost_is_chosen_by_time_and_memory),
+		cmocka_unit_test(new_stretches_are_within_bounds_and_never_repeat),
 		cmocka_unit_test(want_of_memory_is_an_error_and_no_more),
 	};
 

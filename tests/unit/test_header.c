@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The header's codec against tests/vectors, which the second implementation made. */
 #include "format/recovery-key.h"
+#include "format/slot-passphrase.h"
 #include "format/slot-tpm2.h"
 #include "vectors.h"
 
@@ -74,6 +75,12 @@ static bool records_are(json_t *expect, const struct records *r)
 	return same;
 }
 
+static bool stretch_is(json_t *expect, const struct stretch *s)
+{
+	return expects_hex(expect, "salt", s->salt, STRETCH_SALT_SIZE) && expects_number(expect, "log_n", s->log_n) &&
+	       expects_number(expect, "r", s->r) && expects_number(expect, "p", s->p);
+}
+
 static bool tpm2_is(json_t *expect, const struct slot_tpm2 *t)
 {
 	json_t *pcrs = json_object_get(expect, "pcrs");
@@ -87,7 +94,9 @@ static bool tpm2_is(json_t *expect, const struct slot_tpm2 *t)
 	       (expects(expect, "bank") ? expects_text(expect, "bank", tpm2_bank_name(t->bank)) :
 					  t->bank == TPM2_BANK_NONE) &&
 	       (!expects(expect, "policy") || expects_hex(expect, "policy", t->policy, TPM2_DIGEST_SIZE)) &&
-	       (expects(expect, "handle") ? expects_number(expect, "handle", t->handle) : t->handle == 0);
+	       (expects(expect, "handle") ? expects_number(expect, "handle", t->handle) : t->handle == 0) &&
+	       t->has_pin == expects(expect, "pin") &&
+	       (!t->has_pin || stretch_is(json_object_get(expect, "pin"), &t->pin));
 }
 
 static bool values_are(json_t *expect, const struct header_copy_value *values, size_t n)
@@ -158,6 +167,17 @@ static enum err try_tpm2(json_t *v, const char *value, char **ret, struct err_ct
 	return slot_tpm2_print(&sealed, ret, e);
 }
 
+static enum err try_passphrase(json_t *v, const char *value, char **ret, struct err_ctx *e)
+{
+	struct slot_passphrase s;
+	enum err err = slot_passphrase_parse(value, &s, e);
+
+	if (err)
+		return err;
+	vector_assert(v, stretch_is(json_object_get(json_object_get(v, "expect"), "stretch"), &s.stretch));
+	return slot_passphrase_print(&s, ret, e);
+}
+
 static enum err try_copy(json_t *v, const char *value, char **ret, struct err_ctx *e)
 {
 	_cleanup_(header_copy_clear) struct header_copy copy = { 0 };
@@ -187,6 +207,7 @@ static const struct {
 } kinds[] = {
 	{ "keyring", try_keyring }, { "slot", try_slot }, { "records", try_records },
 	{ "tpm2", try_tpm2 },       { "copy", try_copy }, { "recovery-key", try_recovery_key },
+	{ "passphrase", try_passphrase },
 };
 
 static enum err try_value(json_t *v, const char *value, char **ret, struct err_ctx *e)
@@ -231,7 +252,8 @@ static void check_bad(json_t *v)
 static void bad_values_are_refused(void **state)
 {
 	static const char *const files[] = { "bad/keyring.json", "bad/slot.json", "bad/records.json",
-					     "bad/tpm2.json",    "bad/copy.json", "bad/recovery-key.json" };
+					     "bad/tpm2.json",    "bad/copy.json", "bad/recovery-key.json",
+					     "bad/passphrase.json" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
@@ -507,6 +529,31 @@ static void check_derived_slot(json_t *v, const struct header *h, const char *na
 	vector_assert(v, secret_equal(key, h->keys[0]));
 }
 
+/* What zseal makes of an answer, and of what a TPM unsealed, is the slot's secret. */
+static void check_answer(json_t *v, const char *name, json_t *answer)
+{
+	json_t *expect = json_object_get(json_object_get(json_object_get(v, "derived"), "slots"), name);
+	const char *text = vector_text(answer, "typed");
+	_cleanup_secret_ struct secret *typed = NULL, *stretched = NULL, *unsealed = NULL, *both = NULL;
+	_cleanup_(slot_clear) struct slot slot = { 0 };
+	struct slot_passphrase passphrase;
+	struct slot_tpm2 sealed;
+
+	assert_int_equal(secret_new_copy(text, strlen(text), &typed, NULL), ERR_OK);
+	assert_int_equal(slot_parse(name, vector_text(json_object_get(v, "slots"), name), &slot, NULL), ERR_OK);
+	if (slot_passphrase_parse(slot.protect, &passphrase, NULL) == ERR_OK) {
+		assert_int_equal(crypto_stretch(typed, &passphrase.stretch, &stretched, NULL), ERR_OK);
+		vector_assert(v, expects_hex(expect, "secret", secret_data(stretched), KEY_SIZE));
+		return;
+	}
+	assert_int_equal(slot_tpm2_parse(slot.protect, &sealed, NULL), ERR_OK);
+	assert_int_equal(crypto_stretch(typed, &sealed.pin, &stretched, NULL), ERR_OK);
+	unsealed = secret_of(answer, "unsealed");
+	assert_int_equal(secret_new_joined(unsealed, stretched, &both, NULL), ERR_OK);
+	vector_assert(v, derives(both, (struct key_scope){ PURPOSE_PIN_SECRET, slot.keyring, slot.uuid }, expect,
+				 "secret"));
+}
+
 static void check_derived(json_t *v)
 {
 	_cleanup_(header_clear) struct header h = { 0 };
@@ -519,6 +566,8 @@ static void check_derived(json_t *v)
 	check_derived_rings(v, &h);
 	json_object_foreach(slots, name, value)
 		check_derived_slot(v, &h, name);
+	json_object_foreach(json_object_get(v, "answers"), name, value)
+		check_answer(v, name, value);
 }
 
 static void every_derived_value_is_that_of_the_second_implementation(void **state)
@@ -582,6 +631,7 @@ static void a_slot_belongs_by_its_frame(void **state)
 
 #define IDS   "\"uuid\":\"" ANY_UUID "\",\"keyring\":\"" ANY_UUID "\""
 #define SRK   "\"srk\":\"AAsAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\""
+#define SALT  "\"salt\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\""
 #define BLOBS "\"public\":\"AA==\",\"private\":\"AA==\""
 
 /* Of two kinds, enough to see every sort of complaint. */
@@ -613,8 +663,16 @@ static void errors_say_what_is_wrong(void **state)
 		{ try_records, "[[[[[[[[[[[[[[[[[", "more than 16 objects in each other" },
 		{ try_records, "[][][][][][][][][][][][][][][][][]", "not JSON at byte 3" },
 		{ try_tpm2, "{" SRK ",\"public\":\"\"}", "member \"public\": expected base64 of 1 to 1024 bytes" },
-		{ try_tpm2, "{" SRK "," BLOBS ",\"pin\":1}", "unknown member \"pin\"" },
-		{ try_tpm2, "{" SRK "," BLOBS ",\"pcrs\":[7]}", "bank, pcrs and policy are there together or not at all" },
+		{ try_tpm2, "{" SRK "," BLOBS ",\"pen\":1}", "unknown member \"pen\"" },
+		{ try_tpm2, "{" SRK "," BLOBS ",\"pin\":{}}", "member \"salt\" is missing" },
+		{ try_tpm2, "{" SRK "," BLOBS ",\"pin\":{" SALT ",\"log_n\":14,\"r\":8,\"p\":1}}",
+		  "policy is there if, and only if, there are pcrs or pin" },
+		{ try_passphrase, "{\"stretch\":{" SALT ",\"log_n\":21,\"r\":8,\"p\":1}}",
+		  "member \"log_n\": expected a number from 10 to 20" },
+		{ try_passphrase, "{\"stretch\":{" SALT ",\"log_n\":14,\"r\":9,\"p\":1}}", "member \"r\": expected 8" },
+		{ try_passphrase, "{\"stretch\":{" SALT ",\"log_n\":14,\"r\":8,\"p\":17}}",
+		  "member \"p\": expected a number from 1 to 16" },
+		{ try_tpm2, "{" SRK "," BLOBS ",\"pcrs\":[7]}", "bank and pcrs are there together or not at all" },
 		{ try_tpm2, "{" SRK ", " BLOBS "}", "not canonical from byte 58 on" },
 		{ try_tpm2, "{" BLOBS "," SRK "}", "not canonical from byte 2 on" },
 	};

@@ -300,7 +300,7 @@ static void check_runs(void)
 	for (size_t i = 0; i < ARRAY_SIZE(run_cases); i++) {
 		_cleanup_(child_result_clear) struct child_result result = { 0 };
 		_cleanup_secret_ struct secret *input = run_cases[i].input ? secret_of(run_cases[i].input) : NULL;
-		struct child child = { run_cases[i].argv, input, 0, deadline_in(30000), false };
+		struct child child = { .argv = run_cases[i].argv, .input = input, .deadline = deadline_in(30000) };
 
 		CHECK(process_run(&child, &result, NULL) == ERR_OK);
 		CHECK_EQUAL(result.output, run_cases[i].output);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include <unistd.h>
+
+#include "core/adopt-leftovers.h"
+#include "sys/file.h"
+
+enum { READ_TIMEOUT_MS = 60000 };
+
+#define FILE_SCHEME "file://"
+
+static bool is_listed(const struct leftovers *l, const char *path)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (str_equal(l->all[i].path, path))
+			return true;
+	return false;
+}
+
+static enum err add_file(struct leftovers *l, const char *path, struct err_ctx *e)
+{
+	if (l->n == LEFTOVERS_MAX || access(path, F_OK) < 0 || is_listed(l, path))
+		return ERR_OK;
+	enum err err = str_copy(path, &l->all[l->n].path, e);
+	if (!err)
+		l->n++;
+	return err;
+}
+
+/* Length of /etc/zfs/tank in /etc/zfs/tank.key. */
+static size_t stem_length(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+
+	return dot && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
+}
+
+/* What the usual recipes leave beside it: the seed that was sealed, the sealed object's two parts, a context. */
+static enum err add_with_siblings(struct leftovers *l, const char *path, struct err_ctx *e)
+{
+	static const char *const endings[] = { ".key", ".key.seed", ".seed", ".pub", ".priv", ".ctx" };
+	enum err err = add_file(l, path, e);
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(endings); i++) {
+		_cleanup_free_ char *beside = NULL;
+
+		err = str_format(&beside, e, "%.*s%s", (int)stem_length(path), path, endings[i]);
+		if (!err)
+			err = add_file(l, beside, e);
+	}
+	return err;
+}
+
+static struct leftover *find_file(struct leftovers *l, const char *path)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (str_equal(l->all[i].path, path))
+			return &l->all[i];
+	return NULL;
+}
+
+static enum err mark_needed(struct leftovers *l, const char *dataset, struct err_ctx *e)
+{
+	_cleanup_(zfs_properties_clearp) struct zfs_properties *all = &(struct zfs_properties){ 0 };
+	const struct zfs_query q = {
+		.properties = "keylocation", .recursive = true, .deadline = deadline_in(READ_TIMEOUT_MS),
+	};
+	enum err err = zfs_get(&q, all, e);
+
+	for (size_t i = 0; !err && i < all->n; i++) {
+		const struct zfs_property *p = &all->all[i];
+		struct leftover *file = NULL;
+
+		if (strncmp(p->value, FILE_SCHEME, strlen(FILE_SCHEME)) == 0 && !str_equal(p->dataset, dataset))
+			file = find_file(l, p->value + strlen(FILE_SCHEME));
+		if (file && !file->needed_by)
+			err = str_copy(p->dataset, &file->needed_by, e);
+	}
+	return err;
+}
+
+enum err leftovers_find(const struct leftover_hints *h, struct leftovers *l, struct err_ctx *e)
+{
+	enum err err = ERR_OK;
+
+	if (h->key_file)
+		err = add_with_siblings(l, h->key_file, e);
+	if (!err && h->location_file)
+		err = add_with_siblings(l, h->location_file, e);
+	if (!err && h->jwe)
+		err = add_file(l, h->jwe, e);
+	if (!err && h->kept)
+		l->all[l->n++].kept = *h->kept;
+	return err || l->n == 0 ? err : mark_needed(l, h->dataset, e);
+}
+
+enum err leftover_destroy(struct leftover *l, struct protector_context *context, struct err_ctx *e)
+{
+	struct tpm2 *tpm;
+	enum err err = ERR_OK;
+
+	if (l->needed_by)
+		return err_set(e, ERR_LEFTOVER_SHARED, "%s is the keylocation of %s", l->path, l->needed_by);
+	if (l->path) {
+		err = file_remove(l->path, e);
+	} else {
+		err = protector_tpm(context, &tpm, e);
+		if (!err)
+			err = tpm2_evict_kept(tpm, &l->kept, e);
+	}
+	l->destroyed = !err;
+	return err;
+}
+
+void leftovers_clear(struct leftovers *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->all[i].path);
+		free(l->all[i].needed_by);
+	}
+	*l = (struct leftovers){ 0 };
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Old copies of a key that zseal keeps now: each is one more way to open the root, for whoever finds it.
+ *
+ * Guarantees: named for what was found there, not for what might be; nothing is destroyed that another encryption root
+ * still names. Refuses to promise more than it can: the blocks of a file that was removed stay readable on the disk
+ * until they are written anew.
+ */
+#pragma once
+
+#include "core/adopt-check.h"
+#include "protector/protector.h"
+
+/* Where copies are looked for; each may be NULL. */
+struct leftover_hints {
+	const char *dataset;
+	const char *key_file;         /* that the key was read from */
+	const char *location_file;    /* that keylocation named */
+	const char *jwe;
+	const struct tpm2_kept *kept; /* that the key was unsealed from */
+};
+
+struct leftover {
+	char *path;            /* of a file, or NULL */
+	struct tpm2_kept kept; /* of an object in the TPM */
+	char *needed_by;       /* an encryption root that names it, or NULL */
+	bool destroyed;
+};
+
+enum { LEFTOVERS_MAX = 24 };
+
+/* The caller owns it, all zero before, and clears it. */
+struct leftovers {
+	size_t n;
+	struct leftover all[LEFTOVERS_MAX];
+};
+void leftovers_clear(struct leftovers *l);
+DEFINE_CLEANUP(struct leftovers *, leftovers_clear)
+
+/* Finds what is there. Errors: as zfs_get(); ERR_NO_MEMORY. */
+must_check enum err leftovers_find(const struct leftover_hints *h, struct leftovers *ret, struct err_ctx *e);
+
+/* Only when the new way was proven. Errors: ERR_LEFTOVER_SHARED, ERR_IO, ERR_TPM_*. */
+must_check enum err leftover_destroy(struct leftover *l, struct protector_context *context, struct err_ctx *e);
