@@ -220,7 +220,7 @@ static enum err write_all(struct work *w, struct err_ctx *e)
 		err = recover_make_slot(&w->repair, &w->plan, &w->slots.slots[0], e);
 		output_progress(NULL);
 	}
-	return err || w->inv->dry_run ? err : repair_write(&w->repair, e);
+	return err || w->inv->dry_run || !needs_write(w) ? err : repair_write(&w->repair, e);
 }
 
 static enum err do_all(struct work *w, struct err_ctx *e)
@@ -229,13 +229,11 @@ static enum err do_all(struct work *w, struct err_ctx *e)
 
 	if (!err)
 		err = write_all(w, e);
-	if (!w->inv->dry_run && (!err || err == ERR_PARTIAL)) {
-		enum err remembered = recover_remember(&w->repair, e);
-
-		err = remembered ? remembered : err;
-	}
-	if (!err && w->n_failed > 0)
-		err = err_set(e, ERR_PARTIAL, "%zu encryption roots stay locked", w->n_failed);
+	if (!err && !w->inv->dry_run)
+		err = recover_remember(&w->repair, e);
+	const size_t locked = w->n_failed + repair_count_failed(&w->repair);
+	if (!err && locked > 0)
+		err = err_set(e, ERR_PARTIAL, "%zu encryption roots stay locked", locked);
 	return err;
 }
 

@@ -101,7 +101,7 @@ static enum err tell(const struct work *w, struct err_ctx *e)
 {
 	if (w->inv->json)
 		return output_json(repair_report_json(&w->repair), e);
-	if (!repair_is_needed(&w->repair))
+	if (!repair_is_needed(&w->repair) && repair_count_failed(&w->repair) == 0)
 		printf("nothing is wrong with the header of %s\n", w->place.dataset);
 	else if (w->inv->dry_run)
 		printf("nothing was written\n");
@@ -120,8 +120,11 @@ static enum err write_all(struct work *w, struct err_ctx *e)
 		err = ask_drop(w, e);
 	if (!err && repair_is_needed(r))
 		err = repair_draft(r, w->inv->dry_run, e);
-	if (!err && !w->inv->dry_run)
+	if (!err && repair_is_needed(r) && !w->inv->dry_run)
 		err = repair_write(r, e);
+	if (!err && repair_count_failed(r) > 0)
+		err = err_set(e, ERR_PARTIAL, "%zu of %zu encryption roots have no record that opens them",
+			      repair_count_failed(r), r->n_roots);
 	return err;
 }
 

@@ -192,36 +192,66 @@ static enum err collect_slots(const struct history *h, const struct change *keyr
 	return err;
 }
 
-static bool has_record_of(const struct header_copy *copy, const char *dataset)
+static struct header_copy_value *record_of(const struct header_copy *copy, const char *dataset)
 {
 	for (size_t i = 0; i < copy->n_records; i++)
 		if (str_equal(copy->records[i].name, dataset))
-			return true;
-	return false;
+			return &copy->records[i];
+	return NULL;
 }
 
-/* Of each dataset below, the newest that is one: whatever a vandal wrote later. */
-static enum err collect_records(const struct history *h, struct header_copy *copy, struct err_ctx *e)
+static enum err take_older(struct header_copy_value *record, const char *value, struct err_ctx *e)
 {
-	enum err err = ERR_OK;
+	_cleanup_free_ char *made = NULL;
+	enum err err = str_copy(value, &made, e);
+
+	if (err)
+		return err;
+	free(record->value);
+	record->value = TAKE(made);
+	return ERR_OK;
+}
+
+static bool is_record_below(const struct history *h, const struct change *c, const char *folder, const char **ret)
+{
+	struct records records;
+
+	if (!c->value || !str_equal(c->name, PROPERTY_KEY) || records_parse(c->value, &records, NULL))
+		return false;
+	*ret = name_of(h, c->object);
+	return *ret && dataset_is_below(*ret, folder);
+}
+
+/*
+ * Of each dataset below, the newest that is a record; skip 1: the one before that, and so on, as far back as there is
+ * one. A vandal may have written another root's later, which only ZFS can tell.
+ */
+static enum err collect_records(const struct history *h, unsigned skip, struct header_copy *copy, struct err_ctx *e)
+{
+	_cleanup_free_ unsigned *skipped = calloc(h->numbers.n + 1, sizeof(*skipped));
+	enum err err = skipped ? ERR_OK : err_set(e, ERR_NO_MEMORY, "room for records");
 
 	for (size_t i = h->n; !err && i > 0; i--) {
 		const struct change *c = &h->changes[i - 1];
-		struct records records;
+		const char *dataset;
 
-		if (!c->value || !str_equal(c->name, PROPERTY_KEY) || records_parse(c->value, &records, NULL))
+		if (!is_record_below(h, c, copy->dataset, &dataset))
 			continue;
-		const char *dataset = name_of(h, c->object);
-		if (dataset && dataset_is_below(dataset, copy->dataset) && !has_record_of(copy, dataset))
+		struct header_copy_value *record = record_of(copy, dataset);
+		if (!record)
 			err = append(&copy->records, &copy->n_records, dataset, c->value, e);
+		else if (!str_equal(record->value, c->value) && skipped[record - copy->records]++ < skip)
+			err = take_older(record, c->value, e);
 	}
 	return err;
 }
 
-static enum err collect(const struct history *h, const struct change *keyring, const char *pool, const char *dataset,
-			struct header_copy *copy, struct err_ctx *e)
+static enum err collect(const struct history *h, const struct change *keyring, unsigned skip, struct header_copy *copy,
+			struct err_ctx *e)
 {
-	enum err err = str_copy(pool, &copy->pool, e);
+	const char *dataset = name_of(h, keyring->object);
+	_cleanup_free_ char *pool = NULL;
+	enum err err = str_format(&pool, e, "%.*s", (int)zfs_pool_name_length(dataset), dataset);
 
 	if (!err)
 		err = str_copy(dataset, &copy->dataset, e);
@@ -229,24 +259,40 @@ static enum err collect(const struct history *h, const struct change *keyring, c
 		err = str_copy(keyring->value, &copy->keyring, e);
 	if (!err)
 		err = collect_slots(h, keyring, copy, e);
-	return err ? err : collect_records(h, copy, e);
+	if (!err)
+		err = collect_records(h, skip, copy, e);
+	copy->pool = TAKE(pool);
+	return err;
+}
+
+static bool is_keyring_above(const struct history *h, const struct change *c, const char *dataset)
+{
+	struct keyring_property p;
+
+	if (!c->value || !str_equal(c->name, PROPERTY_KEYRING) || keyring_property_parse(c->value, &p, NULL))
+		return false;
+	const char *name = name_of(h, c->object);
+	return name && dataset_is_below(dataset, name);
 }
 
 enum err history_find(const char *pool, const char *dataset, struct found_headers *ret, struct err_ctx *e)
 {
+	enum { RECORDS_TRIED = 4 }; /* this far back at least, however few headers there were */
 	_cleanup_(history_clearp) struct history *h = &(struct history){ 0 };
 	_cleanup_(found_headers_clearp) struct found_headers *found = &(struct found_headers){ 0 };
+	const struct change *oldest = NULL;
 	enum err err = load(pool, h, e);
 
 	for (size_t i = h->n; !err && i > 0 && found->n < FOUND_HEADERS_MAX; i--) {
-		const struct change *c = &h->changes[i - 1];
-		struct keyring_property p;
-
-		if (!c->value || !str_equal(c->name, PROPERTY_KEYRING) || keyring_property_parse(c->value, &p, NULL))
+		if (!is_keyring_above(h, &h->changes[i - 1], dataset))
 			continue;
-		const char *name = name_of(h, c->object);
-		if (name && dataset_is_below(dataset, name))
-			err = collect(h, c, pool, name, &found->all[found->n++], e);
+		oldest = &h->changes[i - 1];
+		err = collect(h, oldest, found->n, &found->all[found->n], e);
+		found->n++;
+	}
+	while (!err && oldest && found->n < RECORDS_TRIED) {
+		err = collect(h, oldest, found->n, &found->all[found->n], e);
+		found->n++;
 	}
 	if (err)
 		return err;

@@ -218,6 +218,8 @@ static enum err judge_ring(const struct view *v, struct err_ctx *e)
 	} else {
 		r->ring = v->newest ? *keyring_ring(v->newest->keyring) : *opened_ring(r);
 		r->ring_where = v->newest ? v->newest->where : r->opened_where;
+		if (v->newest && str_equal(v->newest->copy.keyring, v->here->value))
+			r->ring_where = NULL;
 	}
 	if (r->ring.generation > GENERATION_MAX)
 		r->ring.generation = 1;

@@ -82,6 +82,15 @@ bool repair_is_needed(const struct repair *r)
 	return !r->is_whole || needs_record(r) || r->unfinished->found;
 }
 
+size_t repair_count_failed(const struct repair *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_roots; i++)
+		n += r->roots[i].judgement == ROOT_FAILED;
+	return n;
+}
+
 /* ---- the draft ---- */
 
 /* The header as it shall be, but for its MAC and generation. It borrows *ret_value, which the caller frees after it. */
@@ -272,15 +281,6 @@ static bool adds_slots(const struct repair *r)
 	return false;
 }
 
-static size_t count_failed(const struct repair *r)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < r->n_roots; i++)
-		n += r->roots[i].judgement == ROOT_FAILED;
-	return n;
-}
-
 enum err repair_write(struct repair *r, struct err_ctx *e)
 {
 	enum err err = write_records(r, e);
@@ -295,9 +295,6 @@ enum err repair_write(struct repair *r, struct err_ctx *e)
 			event_emit(&(struct event){ .id = EVENT_HEADER_RESTORED, .dataset = r->request.place->dataset,
 						    .keyring = &r->ring.uuid, .generation = r->result.generation });
 	}
-	if (!err && count_failed(r) > 0)
-		err = err_set(e, ERR_PARTIAL, "%zu of %zu encryption roots have no record that opens them",
-			      count_failed(r), r->n_roots);
 	return err;
 }
 

@@ -124,8 +124,9 @@ void repair_drop_recovery(struct repair *r);
 /* What still has to be dropped, or NULL. */
 const struct judged_slot *repair_undecided(const struct repair *r);
 
-/* True if there is anything to write. */
+/* True if there is anything to write; how many roots no record opens, whether or not there is. */
 bool repair_is_needed(const struct repair *r);
+size_t repair_count_failed(const struct repair *r);
 
 /*
  * Takes back what an earlier change has left, and begins the draft: more slots may be added then. Only in a dry run is
@@ -133,7 +134,7 @@ bool repair_is_needed(const struct repair *r);
  */
 must_check enum err repair_draft(struct repair *r, bool dry_run, struct err_ctx *e);
 
-/* Writes records, then the header if it needs to be. Errors: as commit_header(); ERR_PARTIAL if a root is left. */
+/* Writes records, then the header if it needs to be. Errors: as commit_header(). */
 must_check enum err repair_write(struct repair *r, struct err_ctx *e);
 
 /* The record's key of a root that is not ROOT_FAILED, loaded. Errors: as root_with_key(). */
