@@ -240,7 +240,8 @@ static enum err make_pool(struct creation *c, struct err_ctx *e)
 	enum err err = zfs_create_pool(&c->request.pool, c->request.deadline, &c->said, &own);
 
 	err = tell_refusal(c, err, &own);
-	if (c->request.pool.dry_run || err == ERR_NO_PROGRAM) {
+	/* the two that are told before zpool runs */
+	if (c->request.pool.dry_run || err == ERR_NO_PROGRAM || err == ERR_ZFS_EXISTS) {
 		if (err && e)
 			*e = own;
 		return err;
