@@ -2,7 +2,7 @@
 #
 # The door to zseal. meson.build describes the build; what is here only calls what does the work.
 
-.PHONY: help demo check check-fast build build-asan install lab format clean
+.PHONY: help demo check check-fast fuzz build build-asan install lab format clean
 .DEFAULT_GOAL := help
 
 help: ## tells what can be made
@@ -20,6 +20,11 @@ check: ## installs what is missing and runs every test
 
 check-fast: ## builds, then runs the unit tests and the checks of the source only
 	tests/run --quick
+
+FUZZ_SECONDS ?= 600
+
+fuzz: build-asan ## fuzzes each target for ten minutes (FUZZ_SECONDS=600), and says what is new
+	ZSEAL_FIGURES=build/test-logs/figures fuzz/run build-asan $(FUZZ_SECONDS)
 
 build: build/build.ninja ## builds zseal with gcc, as build/src/zseal
 	meson compile -C build

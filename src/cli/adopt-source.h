@@ -20,7 +20,7 @@ struct source {
 	{ "key-fd", 0, "N", "the same, read from file descriptor N to its end", false },                               \
 	{ "prompt", 0, NULL, "it is typed: the passphrase, or 64 hexadecimal digits", false },                         \
 	{ "tpm-handle", 0, "HANDLE", "it is sealed in the TPM at this persistent handle", false },                     \
-	{ "tpm-pcrs", 0, "BANK:LIST", "to these PCRs, such as sha256:0,7", false },                                    \
+	{ "tpm-pcrs", 0, "PCRS", "to these PCRs, such as sha256:0,7", false },                                    \
 	{ "clevis", 0, "FILE", "it is in this JWE, which clevis decrypts", false }
 
 /*

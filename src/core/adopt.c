@@ -86,7 +86,8 @@ static enum err look_for_record(struct adoption *a, struct err_ctx *e)
 	struct proving p = { zfs, &a->key };
 	err = root_with_key(a->root, &a->opening, prove_record, &p, &own);
 	a->recorded = !err;
-	if (!err || err == ERR_NO_RECORD || err == ERR_UNWRAP || err == ERR_ZFS_KEY_WRONG)
+	/* a damaged one as well: the key that is given is proven, and its record replaces that */
+	if (!err || err == ERR_NO_RECORD || err == ERR_UNWRAP || err == ERR_ZFS_KEY_WRONG || err == ERR_FORMAT)
 		return ERR_OK;
 	*e = own;
 	return err;

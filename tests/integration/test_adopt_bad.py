@@ -11,8 +11,9 @@ import subprocess
 import pytest
 from adopting import (HEX, KEY, PASSPHRASE, adopt, as_bytes, assert_adopted, get, make_root, seal_at, write_key)
 from conftest import (EXIT_STATUS, Result, World, assert_done, assert_opens, assert_refused, assert_said, create_pool,
-                      is_locked, keep_recovery_key_secret, one_zfs, run, zfs_versions, zseal)
+                      is_locked, keep_recovery_key_secret, new_world, one_zfs, run, zfs_versions, zseal)
 from steps import chosen, needs_strace, programs, run_with_pause, run_with_signal, steps_of, wait_for_end
+from test_bad_zfs import fill
 
 HANDLE = "0x81010001"
 WRONG = bytes(range(32))
@@ -296,6 +297,9 @@ def test_a_clevis_that_is_missing_or_fails(tank):
         assert_refused(adopt(tank, "tank", "--clevis", "/run/jwe")[0], "no-program", "clevis")
     else:
         assert_refused(adopt(tank, "tank", "--clevis", "/run/jwe")[0], "child", "/run/jwe")
+        write_key(tank, "/run/k", KEY * 20)
+        run(tank, "bash", "-c", "clevis encrypt tpm2 '{}' </run/k >/run/long")
+        assert_refused(adopt(tank, "tank", "--clevis", "/run/long")[0], "child", "more than 514 bytes")
     write_key(tank, "/run/empty", "")
     assert_refused(adopt(tank, "tank", "--clevis", "/run/empty")[0], "key-shape", "/run/empty")
     assert_untouched(tank, "tank", "raw")
@@ -313,6 +317,32 @@ def test_a_read_only_pool(tank):
     run(tank, "zpool", "export", "tank")
     run(tank, "zpool", "import", "tank")
     assert_untouched(tank, "tank", "raw")
+    assert_adopts_now(tank, "tank", KEY)
+
+
+@one_zfs
+def test_a_full_pool(zfs):
+    """Nothing is written, nothing is lost; with room it goes on."""
+    with new_world(zfs, disks=1, disk_size="64M") as world:
+        node = world.node()
+        make_root(node, "tank", "raw")
+        run(node, "zfs", "create", "tank/ballast")
+        fill(node)
+        result, key = adopt(node, "tank", given=KEY)
+        assert_refused(result, "zfs-full", "tank")
+        assert key, "it was handed over before the pool was touched"
+        assert_untouched(node, "tank", "raw")
+        assert_done(zseal(node, "unlock", "--all"))
+        run(node, "zfs", "destroy", "tank/ballast")
+        assert_adopts_now(node, "tank", KEY)
+
+
+@one_zfs
+def test_zfs_that_is_not_there(tank):
+    write_key(tank, "/run/k", KEY)
+    tank.engine.kill()
+    assert_refused(adopt(tank, "tank", "--key-file", "/run/k")[0], "zfs-absent")
+    tank.engine.start()
     assert_adopts_now(tank, "tank", KEY)
 
 
@@ -434,6 +464,30 @@ def test_a_header_that_changes_meanwhile_is_not_written_over(node, keyformat):
     assert get(node, "tank", "zseal:keyring") == "a stranger's" and opens_by_old_way(node, "tank", keyformat)
     run(node, "zfs", "inherit", "zseal:keyring", "tank")
     assert_adopts_now(node, "tank", GIVEN[keyformat])
+
+
+@needs_strace
+@one_zfs
+def test_a_record_that_does_not_come_back_switches_nothing(node):
+    """Somebody spoils it just before it is read back: the passphrase stays the root's key."""
+    fresh(node, "passphrase")
+    attempt = Attempt(node)
+    steps, ended = steps_of(node, attempt.argv, **attempt.fds)
+    assert_done(attempt.finish(ended))
+    # the last three are zfs get, for the roots and for the keyring: names, then values
+    reading_back = [step for step in steps if step.call.startswith("clone")][-4]
+    fresh(node, "passphrase")
+    attempt = Attempt(node)
+    ended, paused = run_with_pause(node, attempt.argv, reading_back,
+                                   lambda: run(node, "zfs", "set", "zseal:key=spoilt", "tank"), **attempt.fds)
+    result = attempt.finish(ended)
+    assert paused
+    assert_refused(result, "format", "tank")
+    assert get(node, "tank", "keyformat") == "passphrase" and opens_by_old_way(node, "tank", "passphrase")
+    result, none = adopt(node, "tank", given=PASSPHRASE)
+    assert_done(result)
+    assert not none
+    assert_adopted(node, "tank", attempt.key)
 
 
 @needs_strace

@@ -21,7 +21,7 @@ pytestmark = one_zfs
 
 NOBODY = 65534
 
-VERBS = ["create", "unlock", "lock", "status", "slot list", "slot add", "slot test",
+VERBS = ["create", "adopt", "repair", "recover", "unlock", "lock", "status", "slot list", "slot add", "slot test",
          "slot reseal", "slot remove", "header backup", "header verify", "header restore",
          "repair", "recover", "adopt", "version"]
 
@@ -82,7 +82,7 @@ def help_of(node, verb):
 
 def options_in(text):
     """(option, takes an argument) as a help shows them."""
-    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:--([a-z-]+))?( [A-Z=]+)?(?:\n {29}|)  +\S", text, re.MULTILINE)
+    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:--([a-z-]+))?( [A-Z=:]+)?(?:\n {29}|)  +\S", text, re.MULTILINE)
     return [("--" + name if name else letter, bool(argument)) for letter, name, argument in shown]
 
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import (EXIT_STATUS, Dialogue, Result, World, assert_done, assert_nothing_secret,
                       assert_opens, assert_opens_with_key, assert_refused, assert_said, create_pool, is_locked,
                       keep_recovery_key_secret, lock, one_zfs, run, zfs_versions, zseal)
+from figures import count
 from steps import (chosen, needs_strace, programs, run_with_pause, run_with_signal, steps_of, wait_for_end)
 
 pytestmark = needs_strace
@@ -157,6 +158,7 @@ def test_create_killed_anywhere(kill_machine, create_steps):
             assert_done(zseal(node, "unlock", "--all"))
             assert_second_create_ends_well(node)
         blank(node)
+    count("kills", tried=len(chosen(create_steps, 20)), survived=len(chosen(create_steps, 20)))
     assert made and shown and made < len(chosen(create_steps, 20)), "the kills were all before or all after"
 
 
@@ -183,6 +185,7 @@ def test_create_interrupted_anywhere(kill_machine, create_steps, name):
             assert_done(zseal(node, "unlock", "--all"))
         outcomes.add(ended.status)
         blank(node)
+    count("interruptions", tried=len(chosen(create_steps, 8)), survived=len(chosen(create_steps, 8)))
     assert outcomes == {0, EXIT_STATUS["interrupted"]}
     assert_second_create_ends_well(node)
     blank(node)
@@ -256,6 +259,7 @@ def test_unlock_ended_anywhere(standing):
         assert left_files(node) == before
         if is_locked(node, "tank"):
             assert_opens(node, "tank")
+    count("kills", tried=len(chosen(steps, 12)), survived=len(chosen(steps, 12)))
     assert {EXIT_STATUS["interrupted"], -signal.SIGKILL} <= outcomes
     make_locked(node)
     assert_opens_with_key(node, "tank", node.tank.recovery_key)
@@ -433,6 +437,7 @@ def test_power_cut_while_a_pool_is_made(world):
         blank(node)
         # nobody makes two pools in one second, whose copies without a pool only their time tells apart
         shutil.rmtree(node.path("/var/lib/zseal/header"))
+    count("power cuts while writing", tried=len(made), survived=len(made))
     assert False in made
 
 
@@ -457,6 +462,7 @@ def test_zfs_dies_under_it(world, verb):
             die_while_creating(node, step)
         else:
             die_while_unlocking(node, argv, step, tank)
+        count("ends of ZFS under it", tried=1, survived=1)
 
 
 def die_while_unlocking(node, argv, step, tank):

@@ -81,7 +81,7 @@ def test_json_for_programs(node):
                        "opens_for_thief_of_machine": "if-unchanged", "known": True, "uuid": tank.keyring, "generation": 1, "fingerprint": tank.fingerprint}
     assert root.pop("key_created") - created in (0, 1, 2)
     assert root == {"dataset": "tank", "locked": False, "encryption": "aes-256-gcm", "keylocation": "prompt",
-                    "keyring": "tank", "key_generation": 1}
+                    "keyring": "tank", "adoption_unfinished": False, "key_generation": 1}
     tpm, recovery = slots
     assert tpm.pop("tested") >= created
     for slot in slots:
