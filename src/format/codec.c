@@ -74,8 +74,8 @@ static enum err check_bytes(const char *text, size_t max, struct err_ctx *e)
 }
 
 /*
- * Where its lexer runs out of memory, jansson calls the text no JSON, and where its printer does, it may leave a part
- * out: an administrator would be told that a header is damaged which is not. So what it allocates with remembers it.
+ * Where jansson runs out of memory, it may call a text no JSON, or read or print it without a part and say nothing: an
+ * administrator would be told that a header is damaged which is not. So what it allocates with remembers it.
  */
 static bool memory_ran_out;
 
@@ -126,7 +126,7 @@ enum err codec_load(const char *text, size_t max, json_t **ret, struct err_ctx *
 	if (r)
 		return r;
 	root = load_json(text, &je);
-	if (!root)
+	if (!root || memory_ran_out)
 		return load_failed(&je, e);
 	if (!json_is_object(root))
 		return err_set(e, ERR_FORMAT, "expected an object");

@@ -12,6 +12,7 @@ import pytest
 from adopting import (HEX, KEY, PASSPHRASE, adopt, as_bytes, assert_adopted, get, make_root, seal_at, write_key)
 from conftest import (EXIT_STATUS, Result, World, assert_done, assert_opens, assert_refused, assert_said, create_pool,
                       is_locked, keep_recovery_key_secret, new_world, one_zfs, run, zfs_versions, zseal)
+from figures import count
 from steps import chosen, needs_strace, programs, run_with_pause, run_with_signal, steps_of, wait_for_end
 from test_bad_zfs import fill
 
@@ -442,6 +443,7 @@ def test_killed_anywhere(keyformat):
             done = node.run(again.argv, **again.fds)
             assert_done(again.finish((done.returncode, done.stdout, done.stderr)))
             assert_adopted(node, "tank", again.key or attempt.key)
+            count("kills", tried=1, survived=1)
         assert outcomes == {True, False}, "the kills were all before or all after"
 
 

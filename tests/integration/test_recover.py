@@ -9,6 +9,7 @@ import headers
 from conftest import (ERRORS, Result, assert_done, assert_nothing_secret, assert_opens, assert_opens_with_key,
                       assert_refused, assert_refused_json, create_pool, is_locked, lock, new_world, one_zfs, run, zseal,
                       zseal_at_terminal, zseal_with_key)
+from figures import count
 from steps import chosen, needs_strace, programs, run_with_signal, steps_of, wait_for_end
 from test_repair import KEY, KEYRING, RECOVERY, SLOT, assert_whole, fill, forget_copies, hide_history, keyring_status
 
@@ -417,6 +418,7 @@ def test_killed_anywhere(node, tank):
         assert_done(zseal(node, *argv[1:]))
         lock(node, "tank")
         assert_opens(node, "tank")
+        count("kills", tried=1, survived=1)
     assert_done(zseal(node, "header", "verify", "tank"))
     lock(node, "tank")
     assert_opens_with_key(node, "tank", tank.recovery_key)

@@ -11,6 +11,7 @@ import headers
 from conftest import (ERRORS, Result, assert_done, assert_nothing_secret, assert_opens, assert_opens_with_key,
                       assert_refused, assert_refused_json, assert_said, create_pool, lock, new_world, one_zfs, run,
                       zseal, zseal_at_terminal, zseal_with_key)
+from figures import count
 from steps import chosen, needs_strace, programs, run_with_signal, steps_of, wait_for_end
 
 KEYRING, SLOT, RECOVERY, KEY = "zseal:keyring", "zseal:slot.tpm2-a", "zseal:slot.recovery", "zseal:key"
@@ -474,6 +475,7 @@ def test_killed_anywhere(node, tank):
         lock(node, "tank")
         assert_opens(node, "tank")
         lock(node, "tank")
+        count("kills", tried=1, survived=1)
     assert_whole(node, tank)
 
 

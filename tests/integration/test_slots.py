@@ -11,6 +11,7 @@ import pytest
 from conftest import (ERRORS, EXIT_STATUS, Dialogue, Result, assert_done, assert_nothing_secret, assert_opens,
                       assert_opens_with_key, assert_refused, assert_refused_json, create_pool, is_locked,
                       keep_recovery_key_secret, lock, one_zfs, run, unlock_with_key, zseal, zseal_with_key)
+from figures import count
 from steps import chosen, needs_strace, programs, run_with_signal, steps_of, wait_for_end
 
 HANDLE = "0x81010001"
@@ -418,6 +419,7 @@ def test_killed_anywhere(standing, change):
         assert_done(zseal(standing, "header", "verify", "tank"))
         there = slots(standing)
         assert (HANDLE in handles(standing)) == ("x" in there or "kept" in there), f"{step}: handle and header differ"
+        count("kills", tried=1, survived=1)
     assert outcomes == {True, False}, "the kills were all before or all after"
     assert_whole(standing, standing.tank.recovery_key)
 
