@@ -4,7 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/session.h"
-#include "cli/status-unfinished.h"
+#include "cli/status-remembered.h"
 #include "core/health.h"
 
 struct view {
@@ -352,11 +352,19 @@ static enum err run_status(const struct invocation *inv, struct err_ctx *e)
 	_cleanup_(view_clearp) struct view *v = &(struct view){ 0 };
 	enum err err = view_load(v, inv, e);
 
-	if (!err && inv->json)
-		return output_json(tree_json(v, true), e);
-	if (!err)
-		print_tree(v);
-	return err;
+	if (err)
+		return err;
+	if (inv->json) {
+		json_t *tree = tree_json(v, true);
+
+		if (inv->n_arguments == 0)
+			json_object_set_new(tree, "absent", status_absent_json(&v->inventory, &v->session.pins));
+		return output_json(tree, e);
+	}
+	print_tree(v);
+	if (inv->n_arguments == 0)
+		status_print_absent(&v->inventory, &v->session.pins);
+	return ERR_OK;
 }
 
 static enum err run_slot_list(const struct invocation *inv, struct err_ctx *e)

@@ -108,9 +108,28 @@ enum err pins_check(const struct pins *pins, const struct config *config, uint64
 	return ERR_OK;
 }
 
+/*
+ * What a create that was killed has left: a pool of that name was made since. Its header's copy stays, in case it was
+ * made after all.
+ */
+static void drop_unmade(struct pins *pins, const struct pin *made)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < pins->n; i++) {
+		const struct pin *old = &pins->pins[i];
+
+		if (made->pool_guid == 0 || old->pool_guid != 0 || !str_equal(old->pool, made->pool) ||
+		    uuid_equal(&old->keyring, &made->keyring))
+			pins->pins[kept++] = *old;
+	}
+	pins->n = kept;
+}
+
 /* Puts pin into pins in the place of the one that it succeeds, or behind the last. */
 static enum err put(struct pins *pins, const struct pin *pin, struct err_ctx *e)
 {
+	drop_unmade(pins, pin);
 	for (size_t i = 0; i < pins->n; i++) {
 		struct pin *old = &pins->pins[i];
 

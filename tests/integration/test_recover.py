@@ -179,17 +179,22 @@ def test_history_of_a_renamed_dataset_and_what_a_vandal_wrote_into_it(world, nod
 
 @one_zfs
 def test_renamed_pool(node, tank):
-    """Its copies name the old one; what is right is shown by the key."""
+    """Its copies name the old one; what is right is shown by the key, of whichever root is named."""
+    assert_opens(node, "tank")
+    headers.add_root(node, tank, "tank/a")
+    assert_done(zseal(node, "header", "backup", "tank"))
     before = headers.read(node)
-    lose(node, "tank")
+    lose(node, "tank", "tank/a")
     run(node, "zpool", "export", "tank")
     run(node, "zpool", "import", "-d", "/mnt", "tank", "safe")
     hide_history(node)
-    assert_done(zseal(node, "header", "restore", "safe"))
+    assert_done(zseal(node, "header", "restore", "safe/a"))
     now = headers.read(node, "safe")
-    assert now.slots == before.slots and now.records == {"safe": before.records["tank"]}
-    lose(node, "safe")
-    assert_done(zseal_with_key(node, tank.recovery_key, "recover", "safe", "--yes"))
+    assert now.slots == before.slots
+    assert now.records == {"safe": before.records["tank"], "safe/a": before.records["tank/a"]}
+    lose(node, "safe", "safe/a")
+    assert_done(zseal_with_key(node, tank.recovery_key, "recover", "safe/a", "--yes"))
+    assert headers.read(node, "safe").records == now.records
     lock(node, "safe")
     assert_opens(node, "safe")
     assert_done(zseal(node, "header", "verify", "safe"))
@@ -212,6 +217,21 @@ def test_raw_replica_without_properties(node, tank):
         lose(node, "backup/tank")
     assert_opens(node, "tank")
     assert_whole(node, tank)
+
+
+@one_zfs
+def test_raw_replica_of_one_root_alone(node, tank):
+    """Which of the copy's records is its own, only ZFS can tell: the copy has them under other names."""
+    assert_opens(node, "tank")
+    record = headers.add_root(node, tank, "tank/a")
+    assert_done(zseal(node, "header", "backup", "tank"))
+    run(node, "zpool", "create", "-O", "mountpoint=none", "backup", node.world.disk(2))
+    run(node, "zfs", "snapshot", "tank/a@s")
+    run(node, "sh", "-c", "zfs send -w tank/a@s | zfs receive -u backup/vm")
+    assert_done(zseal_with_key(node, tank.recovery_key, "recover", "backup/vm", "--yes"))
+    assert headers.read(node, "backup/vm").records == {"backup/vm": record}
+    lock(node, "backup/vm")
+    assert_opens(node, "backup/vm")
 
 
 @one_zfs

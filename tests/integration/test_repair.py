@@ -307,6 +307,28 @@ def test_a_change_that_was_cut_off_is_taken_back(node, tank):
     assert_whole(node, tank)
 
 
+@one_zfs
+def test_what_this_machine_remembers_shows(node, tank):
+    """A pool that is not imported; and what a create that was killed has left goes with the next write."""
+    pins = node.path("/etc/zseal/pins")
+    (line,) = pins.read_text().splitlines()
+    guid = json.loads(line)["pool_guid"]
+    left = [line.replace(guid, "0").replace(tank.keyring, str(uuid.uuid4())).replace('"pool":"tank"', f'"pool":"{name}"')
+            for name in ("tank", "later")]
+    pins.write_text("\n".join([line, *left]) + "\n")
+    run(node, "zpool", "export", "tank")
+    assert f"pool tank (guid {guid}) is not imported" in assert_done(zseal(node, "status")).stdout
+    assert assert_done(zseal(node, "status", "--json")).json["absent"] == [
+        {"pool": "tank", "pool_guid": guid, "keyring": tank.keyring}]
+    run(node, "zpool", "import", "-d", "/mnt", "tank")
+    assert "not imported" not in assert_done(zseal(node, "status")).stdout
+    headers.put(node, "tank", SLOT, None)
+    assert_done(zseal(node, "repair", "tank"))
+    now = [json.loads(line) for line in pins.read_text().splitlines()]
+    assert [(pin["pool"], pin["pool_guid"], pin["generation"]) for pin in now] == [("tank", guid, 2), ("later", "0", 1)]
+    assert_whole(node, tank)
+
+
 # ---- bad days ----
 
 def damage(node):

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/output.h"
+#include "cli/status-remembered.h"
+#include "core/unfinished.h"
+
+/* ---- changes that were cut off ---- */
+
+void status_print_unfinished(const struct keyring *k, const struct pins *pins)
+{
+	_cleanup_(unfinished_clearp) struct unfinished *u = &(struct unfinished){ 0 };
+	char date[16];
+
+	unfinished_find(k, pins, u);
+	if (!u->found)
+		return;
+	output_date(u->copy.saved, date);
+	printf("    a change to generation %u begun on %s was cut off: the next change takes it back, or zseal repair %s\n",
+	       keyring_ring(k)->generation + 1, date, k->dataset);
+}
+
+json_t *status_unfinished_json(const struct keyring *k, const struct pins *pins)
+{
+	_cleanup_(unfinished_clearp) struct unfinished *u = &(struct unfinished){ 0 };
+
+	unfinished_find(k, pins, u);
+	return u->found ? json_pack("{s:I, s:I, s:s}", "generation", (json_int_t)keyring_ring(k)->generation + 1, "begun",
+				    (json_int_t)u->copy.saved, "copy", u->path) : NULL;
+}
+
+/* ---- pools that are not imported ---- */
+
+/* One without a GUID is of a pool that was about to be made. */
+static bool is_absent(const struct inventory *inv, const struct pin *pin)
+{
+	for (size_t i = 0; i < inv->pools.n; i++)
+		if (inv->pools.all[i].guid == pin->pool_guid)
+			return false;
+	return pin->pool_guid != 0;
+}
+
+void status_print_absent(const struct inventory *inv, const struct pins *pins)
+{
+	char uuid[UUID_TEXT_SIZE];
+
+	for (size_t i = 0; i < pins->n; i++) {
+		const struct pin *pin = &pins->pins[i];
+
+		if (!is_absent(inv, pin))
+			continue;
+		uuid_print(&pin->keyring, uuid);
+		printf("pool %s (guid %llu) is not imported: this machine remembers its keyring %s\n",
+		       output_printable(pin->pool).text, (unsigned long long)pin->pool_guid, uuid);
+	}
+}
+
+json_t *status_absent_json(const struct inventory *inv, const struct pins *pins)
+{
+	json_t *all = json_array();
+	char uuid[UUID_TEXT_SIZE], guid[24];
+
+	for (size_t i = 0; i < pins->n; i++) {
+		const struct pin *pin = &pins->pins[i];
+
+		if (!is_absent(inv, pin))
+			continue;
+		uuid_print(&pin->keyring, uuid);
+		snprintf(guid, sizeof(guid), "%llu", (unsigned long long)pin->pool_guid);
+		json_array_append_new(all, json_pack("{s:o, s:s, s:s}", "pool", output_text_json(pin->pool), "pool_guid",
+						     guid, "keyring", uuid));
+	}
+	return all;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What this machine remembers and the pools do not show: changes that were cut off, pools that are not imported. */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/inventory.h"
+#include "core/pins.h"
+
+/* Prints a line if there is such a change of k; the same as JSON, or NULL if there is none. */
+void status_print_unfinished(const struct keyring *k, const struct pins *pins);
+json_t *status_unfinished_json(const struct keyring *k, const struct pins *pins);
+
+/* The same for pools that pins know of and that are not imported. */
+void status_print_absent(const struct inventory *inv, const struct pins *pins);
+json_t *status_absent_json(const struct inventory *inv, const struct pins *pins);
