@@ -270,6 +270,7 @@ def assert_refused_json_unless_backup(node, arguments):
 @needs_root
 def test_status_needs_no_root(machine):
     tank = machine.tank
+    assert_done(zseal(machine, "unlock", "tank"))
     status = assert_done(zseal(machine, "status", uid=NOBODY)).stdout
     assert tank.fingerprint in status and tank.keyring in status
     assert "unlocked" in status
