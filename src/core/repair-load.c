@@ -73,6 +73,19 @@ static enum err find_pool(struct repair_place *p, const char *dataset, struct er
 	return p->pool ? ERR_OK : err_set(e, ERR_ZFS_NOT_FOUND, "%s", dataset);
 }
 
+/* Reads again, from the dataset that the keyring was on; the sources have borrowed the pool's name. */
+static enum err load_again(struct repair_place *p, struct sources *sources, struct err_ctx *e)
+{
+	inventory_clear(&p->inventory);
+	enum err err = inventory_load((const char *const *)&p->dataset, 1, &p->inventory, e);
+
+	if (!err)
+		err = find_pool(p, p->dataset, e);
+	for (size_t i = 0; !err && i < sources->n; i++)
+		sources->all[i].keyring->pool = p->pool->name;
+	return err;
+}
+
 /* Without a keyring in the pool the copy tells where it was, and so which roots it served. */
 static enum err load_lost(const struct repair_search *s, struct repair_place *p, struct sources *sources,
 			  struct err_ctx *e)
@@ -85,12 +98,8 @@ static enum err load_lost(const struct repair_search *s, struct repair_place *p,
 		err = add_sources(s, p, sources, e);
 	if (!err)
 		err = str_copy(sources->n ? sources->all[0].copy.dataset : s->dataset, &p->dataset, e);
-	if (!err && !str_equal(p->dataset, s->dataset)) {
-		inventory_clear(&p->inventory);
-		err = inventory_load((const char *const *)&p->dataset, 1, &p->inventory, e);
-		if (!err)
-			err = find_pool(p, p->dataset, e);
-	}
+	if (!err && !str_equal(p->dataset, s->dataset))
+		err = load_again(p, sources, e);
 	return err ? err : load_left(p, e);
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/unfinished.h"
 #include "core/backup.h"
+#include "zfs/zfs.h"
+
+enum { LOCK_TIMEOUT_MS = 10000, READ_TIMEOUT_MS = 60000 };
 
 void unfinished_clear(struct unfinished *u)
 {
@@ -42,11 +45,32 @@ static const char *value_in_pool(const struct keyring *k, const char *name)
 	return NULL;
 }
 
+/* Under the lock: another zseal that was at work on that very change may have finished it meanwhile. */
+static enum err check_still_unfinished(const struct keyring *k, struct err_ctx *e)
+{
+	_cleanup_(zfs_properties_clearp) struct zfs_properties *now = &(struct zfs_properties){ 0 };
+	const struct zfs_query q = {
+		.datasets = &k->dataset, .n_datasets = 1, .properties = PROPERTY_KEYRING,
+		.deadline = deadline_in(READ_TIMEOUT_MS),
+	};
+	enum err err = zfs_get(&q, now, e);
+
+	if (!err && (now->n != 1 || !str_equal(now->all[0].value, k->value)))
+		err = err_set(e, ERR_ZFS_RACED, "keyring on %s", k->dataset);
+	return err;
+}
+
 enum err unfinished_take_back(const struct unfinished *u, const struct keyring *k, struct protector_context *context,
 			      struct err_ctx *e)
 {
 	_cleanup_(keyring_freep) struct keyring *begun = NULL;
-	enum err err = backup_keyring(&u->copy, &begun, e);
+	_cleanup_fd_ int lock = -1;
+	enum err err = header_copy_lock(&keyring_ring(k)->uuid, deadline_in(LOCK_TIMEOUT_MS), &lock, e);
+
+	if (!err)
+		err = check_still_unfinished(k, e);
+	if (!err)
+		err = backup_keyring(&u->copy, &begun, e);
 
 	for (size_t i = 0; !err && i < begun->n_slots; i++) {
 		const struct stored_slot *s = &begun->slots[i];

@@ -24,7 +24,8 @@ void unfinished_find(const struct keyring *k, const struct pins *pins, struct un
 
 /*
  * Takes it back: objects that its slots have left in a TPM, objects that it had taken away, and the copy itself.
- * Errors: ERR_IO. What is in a TPM that does not answer stays there, for whoever chooses that handle next to see.
+ * Waits for another zseal that is at work on the keyring. Errors: ERR_ZFS_RACED if that has changed it; ERR_LOCKED,
+ * ERR_IO, as zfs_get(). What is in a TPM that does not answer stays there, for whoever chooses that handle next to see.
  */
 must_check enum err unfinished_take_back(const struct unfinished *u, const struct keyring *k,
 					 struct protector_context *context, struct err_ctx *e);
