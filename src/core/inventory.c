@@ -87,7 +87,7 @@ static const struct zfs_property *find_own(const struct zfs_properties *all, con
 }
 
 /* Reads one dataset's keyring and slots, whose names are free. *all is the caller's to clear. */
-static enum err read_keyring(const char *dataset, struct zfs_properties *all, struct keyring **ret, struct err_ctx *e)
+static enum err read_once(const char *dataset, struct zfs_properties *all, struct keyring **ret, struct err_ctx *e)
 {
 	const struct zfs_query q = {
 		.datasets = &dataset, .n_datasets = 1, .properties = PROPERTY_KEYRING "," PROPERTY_SLOT_PREFIX "*",
@@ -104,6 +104,34 @@ static enum err read_keyring(const char *dataset, struct zfs_properties *all, st
 		(*ret)->received = str_equal(own->source, "received");
 	if (!err)
 		err = add_slots(*ret, all, own->source, e);
+	return err;
+}
+
+/* A keyring that is whole names all of its slots. */
+static bool lacks_slot(const struct keyring *k)
+{
+	for (unsigned i = 0; !k->state && i < keyring_ring(k)->n_order; i++) {
+		size_t j = 0;
+
+		while (j < k->n_slots && !str_equal(k->slots[j].name, keyring_ring(k)->order[i]))
+			j++;
+		if (j == k->n_slots)
+			return true;
+	}
+	return false;
+}
+
+/* Names are read before values: a slot that was added between the two would look like one that somebody took away. */
+static enum err read_keyring(const char *dataset, struct zfs_properties *all, struct keyring **ret, struct err_ctx *e)
+{
+	enum { TRIES = 3 };
+	enum err err = read_once(dataset, all, ret, e);
+
+	for (int i = 1; !err && i < TRIES && lacks_slot(*ret); i++) {
+		keyring_free(TAKE(*ret));
+		zfs_properties_clear(all);
+		err = read_once(dataset, all, ret, e);
+	}
 	return err;
 }
 
