@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "core/backup.h"
 #include "core/change.h"
 #include "core/tested.h"
@@ -8,38 +6,14 @@
 
 /* ---- finding ---- */
 
-static const struct keyring *keyring_above(const struct inventory *inv, const char *dataset)
-{
-	const struct keyring *nearest = NULL;
-
-	for (size_t i = 0; i < inv->n_keyrings; i++) {
-		const struct keyring *k = inv->keyrings[i];
-
-		if (dataset_is_below(dataset, k->dataset) &&
-		    (!nearest || strlen(k->dataset) > strlen(nearest->dataset)))
-			nearest = k;
-	}
-	return nearest;
-}
-
 enum err change_load(const char *dataset, struct inventory *ret, const struct keyring **ret_keyring, struct err_ctx *e)
 {
 	_cleanup_(inventory_clearp) struct inventory *inv = &(struct inventory){ 0 };
-	_cleanup_free_ char *above = NULL;
-	enum err err = inventory_load(&dataset, 1, inv, e);
-	const struct keyring *k = err ? NULL : keyring_above(inv, dataset);
+	struct keyring *k;
+	enum err err = inventory_load_keyring(dataset, inv, &k, e);
 
 	if (!err && !k)
-		return err_set(e, ERR_NO_KEYRING, "%s", dataset);
-	if (!err && !str_equal(k->dataset, dataset)) {
-		err = str_copy(k->dataset, &above, e);
-		inventory_clear(inv);
-		if (!err)
-			err = inventory_load((const char *const *)&above, 1, inv, e);
-		k = err ? NULL : keyring_above(inv, above);
-		if (!err && !k)
-			err = err_set(e, ERR_ZFS_RACED, "%s lost its keyring meanwhile", above);
-	}
+		err = err_set(e, ERR_NO_KEYRING, "%s", dataset);
 	if (err)
 		return err;
 	*ret = *inv;
@@ -90,25 +64,28 @@ enum err change_begin(struct change *c, const struct change_request *r, struct e
 }
 
 /* New slots are proven before they are written; the one that opened the keyring was tested by that. */
-static bool is_tested(const struct change *c, const struct draft_slot *s)
+static bool is_tested(const struct change *c, const struct draft_slot *s, bool recovery_confirmed)
 {
 	if (s->is_new)
-		return protector_needs(&s->slot) != ANSWER_RECOVERY_KEY || c->recovery_confirmed;
+		return protector_needs(&s->slot) != ANSWER_RECOVERY_KEY || recovery_confirmed;
 	return *s->slot.type && (str_equal(s->slot.name, c->opening.slot->name) || tested_when(&s->slot.uuid) > 0);
 }
 
-static enum err check_tested(const struct change *c, struct err_ctx *e)
+static enum err check_tested(const struct change *c, bool recovery_confirmed, struct err_ctx *e)
 {
 	for (unsigned i = 0; i < c->draft.n_slots; i++)
-		if (is_tested(c, &c->draft.slots[i]))
+		if (is_tested(c, &c->draft.slots[i], recovery_confirmed))
 			return ERR_OK;
 	return err_set(e, ERR_SLOT_LAST, "keyring on %s", c->request.keyring->dataset);
 }
 
 enum err change_prove(struct change *c, struct err_ctx *e)
 {
-	enum err err = draft_finish(&c->draft, e);
+	/* a new recovery key may still be typed back */
+	enum err err = check_tested(c, true, e);
 
+	if (!err)
+		err = draft_finish(&c->draft, e);
 	if (!err)
 		err = draft_prove(&c->draft, &c->request.open, e);
 	return err;
@@ -119,7 +96,7 @@ enum err change_commit(struct change *c, struct err_ctx *e)
 	_cleanup_(header_copy_clearp) struct header_copy *now = &(struct header_copy){ 0 };
 	_cleanup_(zfs_closep) struct zfs *zfs = NULL;
 	const struct keyring *k = c->request.keyring;
-	enum err err = check_tested(c, e);
+	enum err err = check_tested(c, c->recovery_confirmed, e);
 
 	if (!err)
 		err = backup_collect(c->request.inventory, k, now, e);

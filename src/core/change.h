@@ -37,11 +37,11 @@ must_check enum err change_begin(struct change *c, const struct change_request *
 
 /*
  * Finishes the draft and proves its new slots. Errors: ERR_SLOT_LAST if no slot would be left that is new or was tested
- * on this machine; as draft_finish() and draft_prove().
+ * on this machine, nor a recovery key that may still be typed back; as draft_finish() and draft_prove().
  */
 must_check enum err change_prove(struct change *c, struct err_ctx *e);
 
-/* Writes it. Errors: as commit_header(). */
+/* Writes it. Errors: ERR_SLOT_LAST if only a recovery key would be left that was not typed back; as commit_header(). */
 must_check enum err change_commit(struct change *c, struct err_ctx *e);
 
 void change_end(struct change *c);

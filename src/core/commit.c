@@ -133,6 +133,14 @@ static enum err put_back(const struct commit_request *r, struct err_ctx *e)
 	return write_list(r, &back, e);
 }
 
+/* Nobody knows what is in the pool: then nothing is taken back. */
+static enum err unfinished(struct err_ctx *e, const char *what)
+{
+	if (e)
+		e->code = ERR_UNFINISHED;
+	return err_wrap(e, ERR_UNFINISHED, "%s", what);
+}
+
 /*
  * A write that failed: ZFS may have made a part of it all the same (a pool that became full), or all of it (an answer
  * that was lost). What is on disk decides. Returns ERR_OK if all of it is there.
@@ -145,32 +153,35 @@ static enum err settle_failure(const struct commit_request *r, const struct chan
 	if (why == ERR_ZFS_RACED)
 		return why;
 	if (compare_list(r, l, &written, NULL))
-		return err_wrap(e, ERR_UNFINISHED, "whether it was written is not known");
+		return unfinished(e, "whether it was written is not known");
 	if (written == WRITTEN_ALL)
 		return ERR_OK;
-	if (written == WRITTEN_PART && put_back(r, NULL)) {
-		if (e)
-			e->code = ERR_UNFINISHED;
-		return err_wrap(e, ERR_UNFINISHED, "a part of it was written and could not be taken back");
-	}
+	if (written == WRITTEN_PART && put_back(r, NULL))
+		return unfinished(e, "a part of it was written and could not be taken back");
 	return why;
+}
+
+/* After a write that succeeded: whatever is found now, it was in the pool, and others may have built on it. */
+static enum err read_back(const struct commit_request *r, const struct change_list *l, struct err_ctx *e)
+{
+	enum written written;
+
+	if (compare_list(r, l, &written, e))
+		return unfinished(e, "it was written, but could not be read back");
+	if (written != WRITTEN_ALL)
+		return err_set(e, ERR_UNFINISHED, "it was written, and %s has another header again", r->dataset);
+	return ERR_OK;
 }
 
 static enum err write_and_read_back(const struct commit_request *r, struct err_ctx *e)
 {
 	struct change_list *l = calloc(1, sizeof(*l));
-	enum written written = WRITTEN_ALL;
 
 	if (!l)
 		return err_set(e, ERR_NO_MEMORY, "room for the changes");
 	list_changes(r, l);
 	enum err err = write_list(r, l, e);
-	if (err)
-		err = settle_failure(r, l, err, e);
-	else
-		err = compare_list(r, l, &written, e);
-	if (!err && written != WRITTEN_ALL)
-		err = err_set(e, ERR_ZFS_RACED, "%s has another header again", r->dataset);
+	err = err ? settle_failure(r, l, err, e) : read_back(r, l, e);
 	free(l);
 	return err;
 }

@@ -12,7 +12,7 @@ from conftest import (ERRORS, EXIT_STATUS, Dialogue, Result, assert_done, assert
                       assert_opens_with_key, assert_refused, assert_refused_json, create_pool, is_locked,
                       keep_recovery_key_secret, lock, one_zfs, run, unlock_with_key, zseal, zseal_with_key)
 from figures import count
-from steps import chosen, needs_strace, programs, run_with_signal, steps_of, wait_for_end
+from steps import chosen, needs_strace, programs, run_with_pause, run_with_signal, steps_of, wait_for_end
 
 HANDLE = "0x81010001"
 CHANGED_PCR = ("tpm2_pcrextend", "7:sha256=" + 32 * "5a")
@@ -61,14 +61,13 @@ def with_new_key(node, *argv, old_key=None):
     return Result(done.returncode, done.stdout, done.stderr), key
 
 
-def assert_whole(node, key, *pools):
+def assert_whole(node, key):
     """Every promise about the header, by who reads it most strictly; and the pool opens by TPM and recovery key."""
     assert_done(zseal(node, "header", "verify", "tank"))
-    for _ in pools or ("tank",):
-        lock(node, "tank")
-        assert_opens(node, "tank")
-        lock(node, "tank")
-        assert_opens_with_key(node, "tank", key)
+    lock(node, "tank")
+    assert_opens(node, "tank")
+    lock(node, "tank")
+    assert_opens_with_key(node, "tank", key)
 
 
 # ---- the slots of one machine ----
@@ -123,8 +122,10 @@ def test_add_refuses(standing, argv, error, words):
 def test_dry_run_changes_nothing(standing):
     before = run(standing, "zfs", "get", "-Hp", "all", "tank"), sorted(standing.path("/var/lib/zseal").rglob("*"))
     for argv in (("add", "tank", "tpm2", "--name", "x", "--handle", HANDLE), ("reseal", "tank"),
-                 ("remove", "tank", "tpm2-a"), ("add", "tank", "tpm2", "--name", "y", "--json")):
+                 ("remove", "tank", "recovery", "--no-recovery"), ("add", "tank", "tpm2", "--name", "y", "--json")):
         assert_done(zseal(standing, "slot", *argv, "--dry-run"))
+    # what would be refused is refused
+    assert_refused(zseal(standing, "slot", "remove", "tank", "tpm2-a", "--dry-run"), "slot-last", "tank")
     after = run(standing, "zfs", "get", "-Hp", "all", "tank"), sorted(standing.path("/var/lib/zseal").rglob("*"))
     slots_of = [[line for line in text.splitlines() if "zseal:" in line] for text in (before[0], after[0])]
     assert slots_of[0] == slots_of[1] and before[1] == after[1]
@@ -421,6 +422,26 @@ def test_killed_anywhere(standing, change):
         assert (HANDLE in handles(standing)) == ("x" in there or "kept" in there), f"{step}: handle and header differ"
         count("kills", tried=1, survived=1)
     assert outcomes == {True, False}, "the kills were all before or all after"
+    assert_whole(standing, standing.tank.recovery_key)
+
+
+@needs_strace
+@one_zfs
+def test_zfs_ends_after_the_write(standing):
+    """What cannot be read back was written all the same: nothing of it is taken back."""
+    argv, _ = CHANGES["add"]
+    make_ready(standing, "add")
+    steps, ended = steps_of(standing, ["zseal", "slot", *argv])
+    assert ended.status == 0
+    make_ready(standing, "add")
+    reading_back = [step for step in steps if step.call == "clone"][-2]
+    ended, paused = run_with_pause(standing, ["zseal", "slot", *argv], reading_back, standing.engine.kill)
+    assert paused
+    standing.engine.start()
+    assert_refused(Result(*ended), "unfinished", "tank", "could not be read back")
+    assert "x" in slots(standing) and HANDLE in handles(standing)
+    assert_refused(zseal(standing, "slot", *argv), "slot-exists")
+    assert_opens(standing, "tank")
     assert_whole(standing, standing.tank.recovery_key)
 
 

@@ -8,21 +8,10 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "base/sanitizer.h"
 #include "sys.h"
 #include "sys/file.h"
 #include "sys/process.h"
-
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZER 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define WITH_SANITIZER 1
-#endif
-#ifndef WITH_SANITIZER
-#define WITH_SANITIZER 0
-#endif
 
 /* -- deadlines ----------------------------------------------------------------------------------------------------- */
 
