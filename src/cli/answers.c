@@ -266,3 +266,14 @@ enum err answer_ask_new(const struct invocation *inv, enum answer kind, struct s
 		note_few_digits(*ret);
 	return err;
 }
+
+/* ---- a question ---- */
+
+enum err answer_yes(const char *question, bool *ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *answer = NULL;
+	enum err err = terminal_ask(question, true, &answer, e);
+
+	*ret = !err && secret_size(answer) == 3 && memcmp(secret_data(answer), "yes", 3) == 0;
+	return err;
+}

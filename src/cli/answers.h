@@ -45,6 +45,12 @@ enum { PIN_MIN = 4, PIN_MAX = 64, PASSPHRASE_MIN = 8, PASSPHRASE_MAX = 512 };
 must_check enum err answers_ask(const struct invocation *inv, struct secret *answers[static ANSWER_MAX],
 				struct err_ctx *e);
 
+/*
+ * Asks a question on the terminal to which only "yes" means yes. Errors: as terminal_ask(), with *ret false: whether
+ * somebody who does not answer means no is the caller's to say.
+ */
+must_check enum err answer_yes(const char *question, bool *ret, struct err_ctx *e);
+
 /* True if an option says where a new PIN or passphrase comes from. */
 bool answer_new_is_given(const struct invocation *inv, enum answer kind);
 

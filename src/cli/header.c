@@ -30,49 +30,14 @@ static void work_clear(struct work *w)
 }
 DEFINE_CLEANUP(struct work *, work_clear)
 
-/* The keyring that serves dataset: the nearest one at or above it, or NULL. */
-static struct keyring *keyring_of(const struct inventory *inv, const char *dataset)
-{
-	struct keyring *nearest = NULL;
-
-	for (size_t i = 0; i < inv->n_keyrings; i++) {
-		struct keyring *k = inv->keyrings[i];
-
-		if (dataset_is_below(dataset, k->dataset) &&
-		    (!nearest || strlen(k->dataset) > strlen(nearest->dataset)))
-			nearest = k;
-	}
-	return nearest;
-}
-
-static enum err find_keyring(struct work *w, struct err_ctx *e)
+static enum err collect(struct work *w, struct err_ctx *e)
 {
 	const struct zfs_pool *pool = zfs_pools_find(&w->inventory.pools, w->dataset);
 
 	if (!pool)
 		return err_set(e, ERR_ZFS_NOT_FOUND, "%s", w->dataset);
 	w->pool_guid = pool->guid;
-	w->keyring = keyring_of(&w->inventory, w->dataset);
 	return w->keyring ? backup_collect(&w->inventory, w->keyring, &w->here, e) : ERR_OK;
-}
-
-/*
- * A keyring serves every root below its dataset: the whole of it is read, not just what lies below the one that was
- * named.
- */
-static enum err load_inventory(struct work *w, struct err_ctx *e)
-{
-	enum err err = inventory_load(&w->dataset, 1, &w->inventory, e);
-	const struct keyring *k = err ? NULL : keyring_of(&w->inventory, w->dataset);
-
-	if (!k || str_equal(k->dataset, w->dataset))
-		return err;
-	_cleanup_free_ char *above = NULL;
-	err = str_copy(k->dataset, &above, e);
-	inventory_clear(&w->inventory);
-	if (!err)
-		err = inventory_load((const char *const *)&above, 1, &w->inventory, e);
-	return err;
 }
 
 static enum err begin(struct work *w, const struct invocation *inv, struct err_ctx *e)
@@ -81,9 +46,9 @@ static enum err begin(struct work *w, const struct invocation *inv, struct err_c
 	w->dataset = inv->arguments[0];
 	enum err err = session_begin(&w->session, inv, e);
 	if (!err)
-		err = load_inventory(w, e);
+		err = inventory_load_keyring(w->dataset, &w->inventory, &w->keyring, e);
 	if (!err)
-		err = find_keyring(w, e);
+		err = collect(w, e);
 	return err;
 }
 

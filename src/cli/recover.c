@@ -4,6 +4,7 @@
 
 #include "cli/new-slots.h"
 #include "cli/output.h"
+#include "cli/repair-options.h"
 #include "cli/repair-report.h"
 #include "core/recover.h"
 #include "sys/process.h"
@@ -105,21 +106,6 @@ static enum err open_keyring(struct work *w, struct err_ctx *e)
 
 /* ---- the plan ---- */
 
-static enum err drop_named(struct work *w, struct err_ctx *e)
-{
-	enum err err = ERR_OK;
-
-	for (size_t i = 0; !err && i < w->inv->n_options; i++)
-		if (str_equal(w->inv->options[i].spec->name, "drop"))
-			err = repair_drop(&w->repair, w->inv->options[i].value, e);
-	if (invocation_has(w->inv, "drop-unknown")) {
-		repair_drop_all(&w->repair);
-		if (w->repair.ring_unvouched)
-			repair_drop_recovery(&w->repair);
-	}
-	return err;
-}
-
 static enum err plan_tpm(struct work *w, struct err_ctx *e)
 {
 	const char *name = invocation_value(w->inv, "slot-name");
@@ -158,21 +144,21 @@ static void print_plan(const struct work *w)
 /* Errors: ERR_NO_INPUT if nobody can answer or the answer is another one than yes. */
 static enum err confirm(const struct work *w, struct err_ctx *e)
 {
-	_cleanup_secret_ struct secret *answer = NULL;
+	bool yes;
 
 	if (!needs_write(w) || invocation_has(w->inv, "yes"))
 		return ERR_OK;
 	if (w->inv->json || !isatty(STDIN_FILENO) || !terminal_available())
 		return err_set(e, ERR_NO_INPUT, "the above is written only after a question, or with --yes");
-	enum err err = terminal_ask("Do this? Type yes: ", true, &answer, e);
-	if (!err && (secret_size(answer) != 3 || memcmp(secret_data(answer), "yes", 3) != 0))
+	enum err err = answer_yes("Do this? Type yes: ", &yes, e);
+	if (!err && !yes)
 		err = err_set(e, ERR_NO_INPUT, "the answer was not yes; nothing was written");
 	return err;
 }
 
 static enum err plan(struct work *w, struct err_ctx *e)
 {
-	enum err err = drop_named(w, e);
+	enum err err = repair_options_drop(&w->repair, w->inv, e);
 
 	if (!err)
 		err = plan_tpm(w, e);
@@ -287,9 +273,7 @@ static const struct option_spec options[] = {
 	{ "slot-name", 0, "NAME", "name of the TPM slot (tpm2-HOSTNAME)", false },
 	OPTIONS_TPM_SLOT,
 	{ "yes", 'y', NULL, "do it without asking", false },
-	{ "drop", 0, "SLOT", "leave this slot out, which nothing vouches for (may be repeated)", false },
-	{ "drop-unknown", 0, NULL, "leave out all that nothing vouches for", false },
-	{ "accept-older", 0, NULL, "the pool was put back on purpose, and no copy of the newer header is left", false },
+	OPTIONS_REPAIR,
 	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },

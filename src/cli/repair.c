@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* zseal repair: a header that is whole again. */
-#include <string.h>
 
 #include "cli/output.h"
+#include "cli/repair-options.h"
 #include "cli/repair-report.h"
 #include "cli/session.h"
 #include "sys/process.h"
@@ -58,21 +58,6 @@ static enum err judge(struct work *w, struct err_ctx *e)
 
 /* ---- what nothing vouches for ---- */
 
-static enum err drop_named(struct work *w, struct err_ctx *e)
-{
-	enum err err = ERR_OK;
-
-	for (size_t i = 0; !err && i < w->inv->n_options; i++)
-		if (str_equal(w->inv->options[i].spec->name, "drop"))
-			err = repair_drop(&w->repair, w->inv->options[i].value, e);
-	if (invocation_has(w->inv, "drop-unknown")) {
-		repair_drop_all(&w->repair);
-		if (w->repair.ring_unvouched)
-			repair_drop_recovery(&w->repair);
-	}
-	return err;
-}
-
 /* Each by its name: yes, or anything else. Errors: ERR_INTERRUPTED; whatever else keeps a person from answering is a no. */
 static enum err ask_drop(struct work *w, struct err_ctx *e)
 {
@@ -83,12 +68,10 @@ static enum err ask_drop(struct work *w, struct err_ctx *e)
 	if (w->inv->json || w->inv->dry_run || !terminal_available() || !isatty(STDIN_FILENO))
 		return ERR_OK;
 	while (!err && yes && (s = repair_undecided(&w->repair))) {
-		_cleanup_secret_ struct secret *answer = NULL;
 		char prompt[256];
 
 		snprintf(prompt, sizeof(prompt), "Leave slot %s out for good? Type yes: ", s->name);
-		err = terminal_ask(prompt, true, &answer, e);
-		yes = !err && secret_size(answer) == 3 && memcmp(secret_data(answer), "yes", 3) == 0;
+		err = answer_yes(prompt, &yes, e);
 		if (yes)
 			err = repair_drop(&w->repair, s->name, e);
 	}
@@ -112,7 +95,7 @@ static enum err tell(const struct work *w, struct err_ctx *e)
 static enum err write_all(struct work *w, struct err_ctx *e)
 {
 	struct repair *r = &w->repair;
-	enum err err = drop_named(w, e);
+	enum err err = repair_options_drop(&w->repair, w->inv, e);
 
 	if (!w->inv->json)
 		repair_report_print(r);
@@ -148,9 +131,7 @@ static enum err run(const struct invocation *inv, struct err_ctx *e)
 }
 
 static const struct option_spec options[] = {
-	{ "drop", 0, "SLOT", "leave this slot out, which nothing vouches for (may be repeated)", false },
-	{ "drop-unknown", 0, NULL, "leave out all that nothing vouches for", false },
-	{ "accept-older", 0, NULL, "the pool was put back on purpose, and no copy of the newer header is left", false },
+	OPTIONS_REPAIR,
 	{ "from", 0, "FILE", "look in this copy, too", false },
 	OPTIONS_ANSWERS,
 	OPTION_TRUST,

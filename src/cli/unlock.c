@@ -30,7 +30,6 @@ static bool may_ask_trust(const struct invocation *inv, const struct unlock_resu
 static enum err ask_trust(const struct keyring *k, char fingerprint[static FINGERPRINT_TEXT_SIZE], bool *ret,
 			  struct err_ctx *e)
 {
-	_cleanup_secret_ struct secret *answer = NULL;
 	char prompt[512];
 
 	fingerprint_print(keyring_ring(k)->fingerprint, fingerprint);
@@ -39,8 +38,7 @@ static enum err ask_trust(const struct keyring *k, char fingerprint[static FINGE
 		 "Is that the one on your sheet? Type yes to trust it from now on: ",
 		 k->dataset, fingerprint);
 	output_progress(NULL);
-	enum err err = terminal_ask(prompt, true, &answer, e);
-	*ret = !err && secret_size(answer) == 3 && memcmp(secret_data(answer), "yes", 3) == 0;
+	enum err err = answer_yes(prompt, ret, e);
 	return err == ERR_INTERRUPTED ? err : ERR_OK;
 }
 

@@ -314,6 +314,7 @@ static enum err switch_over(struct adoption *a, struct zfs *zfs, struct err_ctx 
 
 static enum err write_all(struct adoption *a, struct zfs *zfs, struct err_ctx *e)
 {
+	const struct keyring *keyring = a->root->keyring;
 	struct zfs *proves = a->check.format == KEY_FORMAT_PASSPHRASE && !a->recorded ? NULL : zfs;
 	enum err err = ERR_OK;
 
@@ -326,7 +327,8 @@ static enum err write_all(struct adoption *a, struct zfs *zfs, struct err_ctx *e
 	if (!err)
 		event_emit(&(struct event){
 			.id = EVENT_ROOT_ADOPTED, .dataset = a->request.dataset, .keyring = &a->draft.ring.uuid,
-			.generation = a->draft.ring.generation,
+			/* a record that joins a keyring does not change its header */
+			.generation = keyring ? keyring_ring(keyring)->generation : a->draft.ring.generation,
 		});
 	return err;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/copies.h"
+#include "core/inventory.h"
 #include "sys/file.h"
 
 enum { DATASET_MAX = 255 }; /* bytes of a dataset's name in a copy (docs/format.md, section 12) */
@@ -125,14 +126,6 @@ enum err header_copy_load(const char *path, struct header_copy *ret, struct err_
 
 /* ---- names ---- */
 
-/* True if dataset is folder or lies below it. */
-static bool is_below(const char *dataset, const char *folder)
-{
-	size_t n = strlen(folder);
-
-	return strncmp(dataset, folder, n) == 0 && (dataset[n] == '\0' || dataset[n] == '/');
-}
-
 /* Exchanges the first from characters of a name. Errors: ERR_NO_MEMORY, ERR_NO_COPY. */
 static enum err rename_one(char **name, size_t from, const char *to, size_t to_length, struct err_ctx *e)
 {
@@ -156,7 +149,7 @@ static enum err rename_all(struct header_copy *copy, size_t from, const char *to
 	if (!err)
 		err = rename_one(&copy->dataset, from, to, to_length, e);
 	for (size_t i = 0; !err && i < copy->n_records; i++)
-		if (is_below(copy->records[i].name, old))
+		if (dataset_is_below(copy->records[i].name, old))
 			err = rename_one(&copy->records[i].name, from, to, to_length, e);
 	return err;
 }
@@ -166,11 +159,11 @@ enum err header_copy_move(struct header_copy *copy, const char *dataset, bool sa
 	size_t pool = strcspn(dataset, "/"), old = strcspn(copy->dataset, "/");
 	enum err err = ERR_OK;
 
-	if (is_below(dataset, copy->dataset))
+	if (dataset_is_below(dataset, copy->dataset))
 		return ERR_OK;
 	if (same_pool && (pool != old || strncmp(dataset, copy->dataset, pool) != 0))
 		err = rename_all(copy, old, dataset, pool, e);
-	if (!err && !is_below(dataset, copy->dataset))
+	if (!err && !dataset_is_below(dataset, copy->dataset))
 		err = rename_all(copy, strlen(copy->dataset), dataset, strlen(dataset), e);
 	return err;
 }
@@ -216,8 +209,8 @@ static bool fits(const struct search *s, const struct kept_copy *c)
 	const struct copy_wanted *w = s->wanted;
 
 	if (c->copy.pool_guid == 0)
-		return is_below(w->dataset, c->copy.dataset);
-	if (c->copy.pool_guid == w->pool_guid && is_below(w->dataset, c->copy.dataset))
+		return dataset_is_below(w->dataset, c->copy.dataset);
+	if (c->copy.pool_guid == w->pool_guid && dataset_is_below(w->dataset, c->copy.dataset))
 		return true;
 	if (w->keyring && !is_of_wanted(s, c->path))
 		return false;
@@ -282,7 +275,7 @@ static enum err consider(struct search *s, const char *folder, const char *name,
 		return err_set(e, err, "looking for copies in %s", folder);
 	if (err || !fits(s, c))
 		return ERR_OK;
-	c->moved = !is_below(s->wanted->dataset, c->copy.dataset);
+	c->moved = !dataset_is_below(s->wanted->dataset, c->copy.dataset);
 	err = header_copy_move(&c->copy, s->wanted->dataset, c->copy.pool_guid == s->wanted->pool_guid, e);
 	if (err == ERR_NO_COPY)
 		return ERR_OK;

@@ -309,3 +309,42 @@ void inventory_clear(struct inventory *inv)
 	zfs_pools_clear(&inv->pools);
 	*inv = (struct inventory){ 0 };
 }
+
+static struct keyring *keyring_above(const struct inventory *inv, const char *dataset)
+{
+	struct keyring *nearest = NULL;
+
+	for (size_t i = 0; i < inv->n_keyrings; i++) {
+		struct keyring *k = inv->keyrings[i];
+
+		if (dataset_is_below(dataset, k->dataset) &&
+		    (!nearest || strlen(k->dataset) > strlen(nearest->dataset)))
+			nearest = k;
+	}
+	return nearest;
+}
+
+enum err inventory_load_keyring(const char *dataset, struct inventory *ret, struct keyring **ret_keyring,
+				struct err_ctx *e)
+{
+	_cleanup_(inventory_clearp) struct inventory *inv = &(struct inventory){ 0 };
+	_cleanup_free_ char *above = NULL;
+	enum err err = inventory_load(&dataset, 1, inv, e);
+	struct keyring *k = err ? NULL : keyring_above(inv, dataset);
+
+	if (k && !str_equal(k->dataset, dataset)) {
+		err = str_copy(k->dataset, &above, e);
+		inventory_clear(inv);
+		if (!err)
+			err = inventory_load((const char *const *)&above, 1, inv, e);
+		k = err ? NULL : keyring_above(inv, above);
+		if (!err && !k)
+			err = err_set(e, ERR_ZFS_RACED, "%s lost its keyring meanwhile", above);
+	}
+	if (err)
+		return err;
+	*ret = *inv;
+	*inv = (struct inventory){ 0 };
+	*ret_keyring = k;
+	return ERR_OK;
+}

@@ -47,5 +47,13 @@ must_check enum err inventory_load(const char *const *datasets, size_t n_dataset
 void inventory_clear(struct inventory *inv);
 DEFINE_CLEANUP(struct inventory *, inventory_clear)
 
+/*
+ * The keyring that serves dataset, the nearest one at or above it, or NULL; and an inventory of the whole of it, since it
+ * serves every root below its own dataset, not just what lies below the one that was named. Without a keyring: of what
+ * is at and below dataset. Errors: ERR_ZFS_RACED, as inventory_load().
+ */
+must_check enum err inventory_load_keyring(const char *dataset, struct inventory *ret, struct keyring **ret_keyring,
+					   struct err_ctx *e);
+
 /* True if dataset is folder or lies below it. */
 bool dataset_is_below(const char *dataset, const char *folder);

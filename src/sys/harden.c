@@ -12,20 +12,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/sanitizer.h"
 #include "sys/process.h"
 #include "sys/spawn.h"
-
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZER 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define WITH_SANITIZER 1
-#endif
-#ifndef WITH_SANITIZER
-#define WITH_SANITIZER 0
-#endif
 
 /*
  * The whole environment, beside PATH and TSS2_LOG. What is dropped counts: LD_*, GCONV_PATH and MALLOC_* change the
