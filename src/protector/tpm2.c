@@ -187,13 +187,17 @@ static enum err check(struct protector_context *c, const struct slot *slot, stru
 	return err ? err : tpm2_check(tpm, &sealed, e);
 }
 
+/* A slot without a handle has nothing outside of the header, and needs no TPM for that. */
 static enum err settle(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
 {
 	struct slot_tpm2 sealed;
 	struct tpm2 *tpm;
-	enum err err = begin(c, slot, &sealed, &tpm, e);
+	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
 
-	return err || !sealed.handle ? err : tpm2_persist(tpm, &sealed, sealed.handle, e);
+	if (err || !sealed.handle)
+		return err;
+	err = protector_tpm(c, &tpm, e);
+	return err ? err : tpm2_persist(tpm, &sealed, sealed.handle, e);
 }
 
 /* Takes the object away only if it is the slot's own: another one may have the handle by now. */
@@ -201,11 +205,14 @@ static enum err withdraw(struct protector_context *c, const struct slot *slot, s
 {
 	struct slot_tpm2 sealed;
 	struct tpm2 *tpm;
-	enum err err = begin(c, slot, &sealed, &tpm, e);
+	enum err err = slot_tpm2_parse(slot->protect, &sealed, e);
 
-	if (!err && sealed.handle)
+	if (err || !sealed.handle)
+		return err;
+	err = protector_tpm(c, &tpm, e);
+	if (!err)
 		err = tpm2_check_mine(tpm, &sealed, e);
-	return err || !sealed.handle ? err : tpm2_evict(tpm, &sealed, sealed.handle, e);
+	return err ? err : tpm2_evict(tpm, &sealed, sealed.handle, e);
 }
 
 enum err protector_tpm2_lockout(struct protector_context *c, struct tpm2_lockout *ret, struct err_ctx *e)

@@ -256,6 +256,18 @@ def test_what_others_keep_at_the_handle_stays(standing):
     assert run(standing, "tpm2_readpublic", "-c", HANDLE) == theirs
 
 
+@one_zfs
+def test_slots_are_removed_without_a_tpm(standing):
+    """What may be left in it is told of slots that have something there, and of no others."""
+    assert_done(zseal(standing, "slot", "add", "tank", "tpm2", "--name", "kept", "--handle", HANDLE))
+    assert_done(zseal(standing, "slot", "add", "tank", "tpm2", "--name", "plain"))
+    standing.tpm.off()
+    done = assert_done(zseal_with_key(standing, standing.tank.recovery_key, "slot", "remove", "tank", "plain"))
+    assert not done.stderr
+    done = assert_done(zseal_with_key(standing, standing.tank.recovery_key, "slot", "remove", "tank", "kept"))
+    assert "slot kept: its object may still be in its TPM" in done.stderr
+
+
 # ---- test ----
 
 @one_zfs
