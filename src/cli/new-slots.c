@@ -91,14 +91,15 @@ static enum err read_handle(const struct invocation *inv, uint32_t *ret, struct 
 	return err;
 }
 
-/* The next request, under that name. Errors: ERR_USAGE. */
-static enum err begin_slot(struct new_slots *n, const char *name, const struct draft_slot_request *like,
-			   struct err_ctx *e)
+/* The next request, under the name that was given, or its own. Errors: ERR_USAGE. */
+static enum err begin_slot(struct new_slots *n, const struct invocation *inv, const char *name,
+			   const struct draft_slot_request *like, struct err_ctx *e)
 {
 	char *own = n->names[n->n];
 
 	if (!name_is_valid(name))
-		return err_set(e, ERR_USAGE, "a slot's name is 1 to 63 of a-z 0-9 _ -, not '%.64s'", name);
+		return err_set(e, ERR_USAGE, "--%s takes 1 to 63 of a-z 0-9 _ -, not '%.64s'",
+			       invocation_has(inv, "slot-name") ? "slot-name" : "name", name);
 	snprintf(own, NAME_SIZE, "%s", name);
 	n->slots[n->n] = *like;
 	n->slots[n->n++].name = own;
@@ -137,7 +138,7 @@ enum err new_slots_add_tpm(struct new_slots *n, const struct invocation *inv, st
 	if (!err)
 		err = choose_pin(n, inv, s, e);
 	r.answer = n->answer;
-	return err ? err : begin_slot(n, name ? name : own, &r, e);
+	return err ? err : begin_slot(n, inv, name ? name : own, &r, e);
 }
 
 /* ---- a passphrase's ---- */
@@ -149,7 +150,7 @@ enum err new_slots_add_passphrase(struct new_slots *n, const struct invocation *
 
 	if (err)
 		return err;
-	return begin_slot(n, name ? name : "passphrase", &(struct draft_slot_request){
+	return begin_slot(n, inv, name ? name : "passphrase", &(struct draft_slot_request){
 		.type = protector_passphrase.type, .answer = n->answer,
 	}, e);
 }
@@ -164,7 +165,7 @@ enum err new_slots_add_recovery(struct new_slots *n, const struct invocation *in
 		err = secret_new_random(RECOVERY_KEY_SIZE, &n->recovery_key, e);
 	if (err)
 		return err;
-	return begin_slot(n, name ? name : "recovery", &(struct draft_slot_request){
+	return begin_slot(n, inv, name ? name : "recovery", &(struct draft_slot_request){
 		.type = protector_recovery.type, .answer = n->recovery_key,
 	}, e);
 }
