@@ -5,6 +5,7 @@ Guarantees: the program's controlling terminal is the one that it is run on, so 
 an answer is typed when its question is on the screen, since a prompt for a secret throws away what was typed before.
 Refuses: to wait longer than the timeout.
 """
+import codecs
 import fcntl
 import os
 import select
@@ -25,6 +26,8 @@ class _Screen:
         self.text = ""
         self._master = master
         self._answered = 0
+        # a read may end in the middle of a character
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def read(self, deadline):
         """Waits for more. Returns False at the end, which a terminal reports as EIO."""
@@ -35,7 +38,7 @@ class _Screen:
             data = os.read(self._master, _CHUNK)
         except OSError:
             data = b""
-        self.text += data.decode(errors="replace").replace("\r\n", "\n")
+        self.text = (self.text + self._decode(data)).replace("\r\n", "\n")
         return bool(data)
 
     def shows(self, question):

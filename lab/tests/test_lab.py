@@ -488,6 +488,13 @@ def test_terminal(any_node):
     assert done.stdout.startswith("/dev/pts/") and done.stdout.endswith("PIN: \nanna 1234\n")
 
 
+def test_terminal_puts_a_cut_character_together(any_node):
+    """Each half is read by itself: the second is printed only when the first was answered."""
+    done = any_node.run(["bash", "-c", r"printf 'name? \303'; read -s; printf '\244\r'; read -s; printf '\nend'"], pty=True,
+                        input=[("name? ", "\n"), ("ä", "\n")])
+    assert done.stdout == "name? ä\nend"
+
+
 def test_signals_reach_the_program_itself(any_node):
     with any_node.popen(["sleep", "1000"]) as program:
         assert Path(f"/proc/{program.pid}/ns/net").exists()

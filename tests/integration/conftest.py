@@ -5,6 +5,7 @@ Guarantees: nothing that a test knows to be secret was in anything that zseal pr
 looks for it. Tests run on each version of ZFS, but for those marked one_zfs, to which it cannot matter.
 Refuses: to wait without a bound.
 """
+import codecs
 import contextlib
 import functools
 import json
@@ -266,6 +267,8 @@ class Dialogue:
 
     def __init__(self, node, argv, **kw):
         self._node, self.screen, self._read_to = node, "", 0
+        # a read may end in the middle of a character
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._master, self._slave = terminal._open(node)  # pylint: disable=protected-access
         self._process = node.popen(["setsid", "--ctty", *argv], stdin=self._slave, stdout=self._slave,
                                    stderr=self._slave, **kw)
@@ -275,7 +278,7 @@ class Dialogue:
         ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
         assert ready, f"the program shows nothing more and waits:\n{self.screen}"
         data = os.read(self._master, 65536)
-        self.screen += data.decode().replace("\r\n", "\n")
+        self.screen = (self.screen + self._decode(data)).replace("\r\n", "\n")
         return bool(data)
 
     def expect(self, pattern):
