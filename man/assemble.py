@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Fills the program's tables into a manual page. Runs while zseal is built.
 
-usage: assemble.py TABLES VERSION PAGE.in >PAGE
+usage: assemble.py TABLES VERSION DOCS PAGE.in >PAGE      DOCS: the folder of the installed documents
 
 A page is mdoc(7) with lines of its own:
 
@@ -12,7 +12,7 @@ A page is mdoc(7) with lines of its own:
     @COMMON@            --json, --dry-run, --config, --help
     @VERBS@ @EXITS@ @ERRORS CLASS@ @EVENTS@ @TYPES@
     @SETTING SECTION KEY@
-    @VERSION@           also within a line
+    @VERSION@ @DOCS@    also within a line
 
 Guarantees: an option of a verb is on its page, beside the verb or in one of the shared lists; a page that leaves one out,
 or names what is not in the tables, is an error.
@@ -23,10 +23,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-COMMON = {"json", "dry-run", "config", "help"}
-NEW_SLOTS = {"pcrs", "handle", "new-pin", "new-pin-fd", "new-pin-credential", "new-passphrase-fd",
-             "new-passphrase-credential", "recovery-to-fd", "recovery-sheet-fd", "no-qr"}
-OPENING = {answer + how for answer in ("recovery", "passphrase", "pin") for how in ("", "-fd", "-credential")} | {"trust"}
+COMMON = ["json", "dry-run", "config", "help"]
+NEW_SLOTS = ["pcrs", "handle", "new-pin", "new-pin-fd", "new-pin-credential", "new-passphrase-fd",
+             "new-passphrase-credential", "recovery-to-fd", "recovery-sheet-fd", "no-qr"]
+OPENING = [answer + how for answer in ("recovery", "passphrase", "pin") for how in ("", "-fd", "-credential")] + ["trust"]
 SHARED = {"OPENING": OPENING, "NEW_SLOTS": NEW_SLOTS, "COMMON": COMMON}
 ALSO = {"OPENING": "OPENING THE KEYRING", "NEW_SLOTS": "NEW SLOTS"}
 
@@ -96,9 +96,9 @@ def details(text):
 
 
 class Page:
-    def __init__(self, tables, version):
+    def __init__(self, tables, words):
         self.tables = tables
-        self.version = version
+        self.words = words
         self.verbs = []
         self.shared = set()
 
@@ -132,11 +132,11 @@ class Page:
         yield f".{' , '.join(flags)}\nand\n.{last} ."
 
     def shared_list(self, group):
-        """Of the page's verbs, in the order of the tables."""
+        """Of the page's verbs; the common ones are every verb's."""
         self.shared.add(group)
-        found = {option["name"]: option for verb in self.verbs for option in verb["options"]
-                 if option["name"] in SHARED[group]}
-        yield from option_list(found.values())
+        found = {option["name"]: option for verb in (self.tables["verbs"] if group == "COMMON" else self.verbs)
+                 for option in verb["options"] if option["name"] in SHARED[group]}
+        yield from option_list([found[name] for name in SHARED[group] if name in found])
 
     def fill(self, name, *words):
         table = self.tables
@@ -179,7 +179,8 @@ class Page:
                 yield line(".Li", event["message_id"])
             yield ".El"
         elif name == "TYPES":
-            yield " ,\n".join(line(".Cm", kind) for kind in table["slot_types"])
+            *types, last = [line(".Cm", kind) for kind in table["slot_types"]]
+            yield " ,\n".join(types) + f"\nor\n{last} ."
         elif name == "SETTING":
             yield from self.setting(*words)
         else:
@@ -194,12 +195,12 @@ class Page:
         self.verbs = [self.find_verb(name) for name in re.findall("^@VERB ([a-z ]+)@$", source, re.M)]
         for row in source.rstrip("\n").split("\n"):
             marker = re.fullmatch("@([A-Z_]+)((?: [a-z0-9-]+)*)@", row)
-            if marker and marker[1] != "VERSION":
+            if marker:
                 yield from self.fill(marker[1], *marker[2].split())
             else:
-                yield row.replace("@VERSION@", self.version)
+                yield re.sub("@(.*?)@", lambda word: self.words[word[1]], row)
         for group, names in SHARED.items():
-            if self.verbs and group not in self.shared and names & self.option_names():
+            if self.verbs and group not in self.shared and self.option_names().intersection(names):
                 sys.exit(f"assemble.py: the page has verbs that take options of @{group}@, but not that list")
         for verb in self.verbs:
             if f"@OPTIONS {verb['name']}@" not in source:
@@ -218,8 +219,8 @@ def wrapped(rows):
             yield r"\&" + part if number and part[0] in ".'" else part
 
 
-def main(tables, version, source):
-    page = Page(json.loads(Path(tables).read_text()), version)
+def main(tables, version, docs, source):
+    page = Page(json.loads(Path(tables).read_text()), {"VERSION": version, "DOCS": docs})
     print("\n".join(wrapped(page.assemble(Path(source).read_text()))))
 
 

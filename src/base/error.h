@@ -32,10 +32,11 @@
 	  "something does not answer or is in use; the same command may do later")                                     \
 	/* a policy, a key or a right says no: trying again does not help and may lock out */                          \
 	X(REFUSED, 5, "refused", "refused", "a policy, a key or a right says no; trying again does not help")          \
-	X(CORRUPT, 6, "corrupt", "damaged", "what is stored is damaged, or was changed by somebody else")              \
+	X(CORRUPT, 6, "corrupt", "damaged",                                                                            \
+	  "what is stored does not hold together, or was changed by somebody else")                                    \
 	/* the world is not as the command needs it */                                                                 \
 	X(STATE, 7, "state", "not as needed (missing, busy, there already)",                                           \
-	  "something is missing, busy, or there already; mend that, then run the same command again")                  \
+	  "mend what the message names, then run the same command again")                                              \
 	/* a signal, or nobody left to read or answer */                                                               \
 	X(INTERRUPTED, 8, "interrupted", "interrupted",                                                                \
 	  "a signal ended it, or nobody was there to answer a question or to read the output")                         \

@@ -104,7 +104,7 @@ static const struct {
 	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },
 	{ "scrypt", "memory", set_scrypt_memory, "MiB, 16 to 1024" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
-	{ "mount", "allow", set_mount_allowed, "an absolute path without .., of at most 32" },
+	{ "mount", "allow", set_mount_allowed, "an absolute path without .., on at most 32 lines" },
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
 

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of manual pages and completions share: the build that is tested, and what --help says."""
+import functools
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+ZSEAL = Path(os.environ.get("ZSEAL", ROOT / "build/src/zseal"))
+BUILD = ZSEAL.parents[1]
+MADE = BUILD / "man"
+TIMEOUT_S = 60
+
+
+class Option(NamedTuple):
+    """As --help shows it."""
+    letter: str
+    name: str
+    argument: str
+    help: str
+
+    @property
+    def spellings(self):
+        return [spelling for spelling in (self.letter, self.name) if spelling]
+
+
+def run(*argv, **kw):
+    """Gives what it printed to standard output. It must succeed, and say nothing on standard error."""
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, timeout=TIMEOUT_S, **kw)
+    assert done.returncode == 0 and not done.stderr, (argv, done)
+    return done.stdout
+
+
+@functools.cache
+def help_of(*words):
+    return run(ZSEAL, *words, "--help")
+
+
+def verbs():
+    """Every verb, as --help lists them."""
+    found = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}\S", help_of(), re.M)
+    assert len(found) > 10
+    return found
+
+
+def options(verb):
+    shown = re.findall(r"^  (?:(-\w)(?:, |(?= ))|    )(?:(--[a-z-]+))?( [A-Z=:]+)?(?:\n {29,}|  +)(\S.*)",
+                       help_of(*verb.split()), re.M)
+    assert shown
+    return [Option(letter, name, argument.strip(), text) for letter, name, argument, text in shown]
+
+
+@functools.cache
+def installed():
+    """Where `meson install` puts everything, beside the build."""
+    folder = MADE / "installed-by-tests"
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", folder], check=True,
+                   capture_output=True, timeout=TIMEOUT_S)
+    return folder / "usr"
