@@ -227,7 +227,7 @@ def wait_for(terminal, pattern):
     while not re.search(pattern, seen, re.S):
         ready = select.select([terminal], [], [], max(0, end - time.monotonic()))[0]
         assert ready, f"no {pattern!r} in {seen!r}"
-        seen += os.read(terminal, 4096).decode()
+        seen += os.read(terminal, 4096).decode().replace("\a", "")
 
 
 def test_each_shell_finds_what_is_installed(shells):
