@@ -50,12 +50,3 @@ def options(verb):
                        help_of(*verb.split()), re.M)
     assert shown
     return [Option(letter, name, argument.strip(), text) for letter, name, argument, text in shown]
-
-
-@functools.cache
-def installed():
-    """Where `meson install` puts everything, beside the build."""
-    folder = MADE / "installed-by-tests"
-    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", folder], check=True,
-                   capture_output=True, timeout=TIMEOUT_S)
-    return folder / "usr"

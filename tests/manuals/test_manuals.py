@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from manuals import MADE, ROOT, TIMEOUT_S, ZSEAL, help_of, installed, options, run, verbs
+from manuals import MADE, ROOT, TIMEOUT_S, ZSEAL, help_of, options, run, verbs
 
 PAGES = sorted(path.name.removesuffix(".in") for path in (ROOT / "man").glob("*.in"))
 # What says nothing of a page: the footer names zseal's version on purpose, and which pages are installed here is chance.
@@ -111,21 +111,21 @@ def test_every_page_is_reached_from_the_first():
 # ---- installed ----
 
 @pytest.mark.parametrize("page", PAGES)
-def test_is_installed(page):
-    assert (installed() / "share/man" / f"man{page[-1]}" / page).read_text() == (MADE / page).read_text()
+def test_is_installed(page, share):
+    assert (share / "man" / f"man{page[-1]}" / page).read_text() == (MADE / page).read_text()
 
 
-def test_man_finds_each_verb():
-    folder = installed() / "share/man/man8"
+def test_man_finds_each_verb(share):
+    folder = share / "man/man8"
     for first in {verb.split()[0] for verb in verbs()} - {"version"}:
         assert f"zseal {first}" in rendered(folder / f"zseal-{first}.8"), first
 
 
-def test_documents_that_pages_send_to_are_installed():
-    shown = re.findall(r"(/usr/share/doc/zseal/\S+\.md)", one_line("zseal-format.5"))
+def test_documents_that_pages_send_to_are_installed(installed):
+    shown = re.findall(r"(/\S+/share/doc/zseal/\S+\.md)", one_line("zseal-format.5"))
     assert len(shown) == 2
     for path in shown:
-        assert (installed().parent / path.lstrip("/")).is_file()
+        assert (installed / path.lstrip("/")).is_file()
 
 
 # ---- verbs and options ----
