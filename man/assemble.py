@@ -50,8 +50,10 @@ def line(*words):
 
 
 def sentences(text):
-    """Each on a line of its own, as mdoc wants it."""
-    text = text[0].upper() + text[1:] + ("" if text.endswith((".", ":")) else ".")
+    """Each on a line of its own, as mdoc wants it. A program's name stays as it is."""
+    if not re.match("zseal |zfs |zpool ", text):
+        text = text[0].upper() + text[1:]
+    text += ("" if text.endswith((".", ":")) else ".")
     return "\n".join(map(escaped, re.split(r"(?<=[.!?]) +(?=[A-Z])", text)))
 
 

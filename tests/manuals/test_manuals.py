@@ -32,6 +32,10 @@ def one_line(page):
     return plain(rendered(page, 1000))
 
 
+def man_environment(width):
+    return dict(os.environ, MANWIDTH=str(width), GROFF_NO_SGR="1", LC_ALL="C.UTF-8", MANPAGER="cat")
+
+
 def section(page, title):
     """Of a rendered page, until the next one of its level or above."""
     text = rendered(page)
@@ -87,8 +91,7 @@ def test_fits_into_80_columns(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_man_shows_it_without_a_warning(page):
     """With groff, as Debian's man has it; what it shows is what mandoc shows, spaces and line ends aside."""
-    shown = run("man", "--warnings", "-E", "ascii", "-l", MADE / page,
-                env=dict(os.environ, MANWIDTH="80", GROFF_NO_SGR="1", LC_ALL="C.UTF-8", MANPAGER="cat"))
+    shown = run("man", "--warnings", "-E", "ascii", "-l", MADE / page, env=man_environment(80))
     text = re.sub(".\b", "", shown)
     assert max(map(len, text.splitlines())) <= 80
     for heading in headings(page)[1:-1]:
@@ -277,14 +280,19 @@ def test_page_that_leaves_something_out_is_not_made(tmp_path, source):
     assert assemble(tmp_path, source).returncode != 0
 
 
-def test_texts_are_shown_as_they_are(tmp_path):
-    """Of the table, whatever characters they have."""
+@pytest.mark.parametrize("viewer", [["mandoc", "-T", "utf8", "-O", "width=1000"], ["man", "-E", "UTF-8", "-l"]])
+def test_texts_are_shown_as_they_are(tmp_path, viewer):
+    """Of the table, whatever characters they have: a command can be copied from the page."""
     tables = json.loads((MADE / "tables.json").read_text())
     odd = r"It's a \n 'quote', -x, ~/^ and `this`. .Sh is no macro…"
-    tables["errors"] = [{"name": "odd", "class": "bug", "sentence": odd, "advice": "'" + odd * 3}]
+    dots = ".Sh " * 40 + "'x"
+    tables["errors"] = [{"name": "odd", "class": "bug", "sentence": odd, "advice": "'" + odd * 3},
+                        {"name": "dots", "class": "bug", "sentence": dots, "advice": dots}]
     (tmp_path / "tables.json").write_text(json.dumps(tables))
     (tmp_path / "page.in").write_text(".Dd May 1, 2026\n.Dt X 7\n.Os\n.Sh NAME\n.Nm x\n.Nd y\n.Sh D\n@ERRORS bug@\n")
     made = run(sys.executable, ROOT / "man/assemble.py", tmp_path / "tables.json", "1.0", "/docs", tmp_path / "page.in")
     (tmp_path / "page").write_text(made)
-    assert plain(odd.replace("…", "...")) in one_line(tmp_path / "page")
-    assert plain("'" + (odd * 3).replace("…", "...")) in one_line(tmp_path / "page")
+    shown = plain(re.sub(".\b", "", run(*viewer, tmp_path / "page", env=man_environment(1000))))
+    assert plain(f"dots {dots}. next: {dots}.") in shown
+    assert plain(odd.replace("…", "...")) in shown
+    assert plain("'" + (odd * 3).replace("…", "...")) in shown
