@@ -108,14 +108,6 @@ static const struct {
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
 
-bool config_key(size_t i, struct config_key *ret)
-{
-	if (i >= ARRAY_SIZE(keys))
-		return false;
-	*ret = (struct config_key){ keys[i].section, keys[i].key, keys[i].expected };
-	return true;
-}
-
 static const struct config config_default = {
 	.tcti = TPM2_TCTI_DEFAULT, .slot_timeout_ms = 20000, .stretch = { STRETCH_TIME_MS, STRETCH_MEMORY_MIB },
 };
@@ -177,4 +169,12 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 		return err;
 	}
 	return config_parse(text, path ? path : CONFIG_PATH, ret, e);
+}
+
+bool config_key(size_t i, struct config_key *ret)
+{
+	if (i >= ARRAY_SIZE(keys))
+		return false;
+	*ret = (struct config_key){ keys[i].section, keys[i].key, keys[i].expected };
+	return true;
 }

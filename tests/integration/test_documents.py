@@ -472,6 +472,16 @@ def test_every_command_line_of_zseal_in_a_document_is_one(node):
             seen += 1
     assert seen > 10
 
+def test_configuration_in_the_manual_is_one(node):
+    """zseal takes it, and would not take anything."""
+    page = (ROOT / "man/zseal.conf.5.in").read_text()
+    example = re.search(r"^\.Sh EXAMPLES\n\.Bd.*\n(.*?)^\.Ed", page, re.M | re.S)[1].replace("\\-", "-")
+    path = node.path("/etc/zseal/zseal.conf")
+    path.write_text(example)
+    assert_done(zseal(node, "status"))
+    path.write_text(example + "nonsense = 1\n")
+    assert_refused(zseal(node, "status"), "config", "nonsense")
+
 
 # ---- threat-model.md ----
 
@@ -507,14 +517,3 @@ def test_missing_tests_are_noticed():
     for place, name in (("tests/integration/test_pins.py", "test_cleared"), ("tests/none.py", "test_cleared"),
                         ("tests/integration/test_bad_tpm.py", "test_clear"), ("tests/unit", "test_nothing")):
         assert not has_test(place, name)
-
-
-def test_configuration_in_the_manual_is_one(node):
-    """zseal takes it, and would not take anything."""
-    page = (ROOT / "man/zseal.conf.5.in").read_text()
-    example = re.search(r"^\.Sh EXAMPLES\n\.Bd.*\n(.*?)^\.Ed", page, re.M | re.S)[1].replace("\\-", "-")
-    path = node.path("/etc/zseal/zseal.conf")
-    path.write_text(example)
-    assert_done(zseal(node, "status"))
-    path.write_text(example + "nonsense = 1\n")
-    assert_refused(zseal(node, "status"), "config", "nonsense")
