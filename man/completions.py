@@ -73,16 +73,16 @@ _zseal_add() {
 
 # Adds what there is of a kind. $2: the dataset on the line, if there is one.
 _zseal_offer() {
-	local -a words=()
+	local -a found=()
 	case $1 in
-	dataset) mapfile -t words < <(_zseal_zfs list -H -o name -t filesystem,volume) ;;
-	slot) [[ -z $2 ]] || mapfile -t words < <(_zseal_zfs get -H -o property all "$2" | sed -n 's/^zseal:slot\.//p') ;;
-	type) words=(@TYPES@) ;;
+	dataset) mapfile -t found < <(_zseal_zfs list -H -o name -t filesystem,volume) ;;
+	slot) [[ -z $2 ]] || mapfile -t found < <(_zseal_zfs get -H -o property all "$2" | sed -n 's/^zseal:slot\.//p') ;;
+	type) found=(@TYPES@) ;;
 	file | device) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	folder) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
 	esac
-	[[ $1 != device ]] || words=(@VDEV_WORDS@)
-	_zseal_add "${words[@]}"
+	[[ $1 != device ]] || found=(@VDEV_WORDS@)
+	_zseal_add "${found[@]}"
 }
 
 _zseal_options() {
@@ -115,17 +115,26 @@ _zseal_takes_argument() {
 }
 
 _zseal() {
-	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} i=2 option= dataset= n=0 ended=
+	local cur=${COMP_WORDS[COMP_CWORD]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
 	COMPREPLY=()
-	if ((COMP_CWORD == 1)); then
+	# readline cuts at colons, which datasets may have; bash-completion mends that
+	! declare -F _get_comp_words_by_ref >/dev/null || _get_comp_words_by_ref -n : cur words cword
+	_zseal_complete
+	! declare -F __ltrim_colon_completions >/dev/null || __ltrim_colon_completions "$cur"
+}
+
+# Of cur, words, cword, as _zseal has them.
+_zseal_complete() {
+	local verb=${words[1]} i=2 word option= dataset= n=0 ended=
+	if ((cword == 1)); then
 		_zseal_add @FIRST@ --help --version
 		return
 	fi
 	case $verb in
 @SECOND@
 	esac
-	for (( ; i < COMP_CWORD; i++)); do
-		local word=${COMP_WORDS[i]}
+	for (( ; i < cword; i++)); do
+		word=${words[i]}
 		if [[ $word == = && $option ]]; then
 			continue
 		elif [[ $option ]]; then
@@ -157,11 +166,11 @@ complete -F _zseal zseal
 def bash_second(first, seconds):
     return "\n".join([
         f"\t{first})",
-        "\t\tif ((COMP_CWORD == 2)); then",
+        "\t\tif ((cword == 2)); then",
         f"\t\t\t_zseal_add {' '.join(seconds)}",
         "\t\t\treturn",
         "\t\tfi",
-        "\t\tverb+=\" ${COMP_WORDS[2]}\"",
+        "\t\tverb+=\" ${words[2]}\"",
         "\t\ti=3",
         "\t\t;;"])
 

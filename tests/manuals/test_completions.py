@@ -16,7 +16,7 @@ import pytest
 from manuals import MADE, ROOT, TIMEOUT_S, ZSEAL, options, run, verbs
 
 SHELLS = ["bash", "zsh", "fish"]
-DATASETS = ["tank", "tank/data", "tank/vm", "tank/vm/disk"]
+DATASETS = ["tank", "tank/data", "tank/vm", "tank/vm/disk", "tank/x:y"]
 SLOTS = ["recovery", "tpm2-a", "tpm2-b"]
 
 ZFS = rf"""#!/bin/sh
@@ -203,19 +203,23 @@ def test_fish_and_zsh_show_what_help_says(shells):
 
 # ---- as a person has it ----
 
-def test_bash_on_a_terminal(shells):
+@pytest.mark.parametrize("first", [":", "source /usr/share/bash-completion/bash_completion"])
+def test_bash_on_a_terminal(shells, first):
     """A person types, and presses tab."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(shells.folder / "here")
         os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], dict(shells.environment, PS1="> ", INPUTRC="/dev/null"))
     try:
-        os.write(terminal, f"source {MADE}/zseal; bind 'set enable-bracketed-paste off'; echo rea''dy\n".encode())
+        os.write(terminal, f"{first}; source {MADE}/zseal; bind 'set enable-bracketed-paste off'; echo rea''dy\n".encode())
         wait_for(terminal, r"[\r\n]ready\r?\n.*> ")
         os.write(terminal, b"zseal unl\tta\t/v\t")
         wait_for(terminal, r"zseal unlock tank/vm")
         os.write(terminal, b"\x15zseal header verify --from=fi\t")
         wait_for(terminal, r"--from=file ")
+        if first != ":":
+            os.write(terminal, b"\x15zseal unlock tank/x:\t")
+            wait_for(terminal, r"tank/x:y ")
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
