@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of manual pages and completions share: the build that is tested, and what --help says."""
+"""What the tests of manual pages and completions share: the build that is tested, what --help says, what is installed.
+
+No conftest.py: tests/integration imports its own by that name.
+"""
 import functools
 import os
 import re
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ZSEAL = Path(os.environ.get("ZSEAL", ROOT / "build/src/zseal"))
@@ -50,3 +55,21 @@ def options(verb):
                        help_of(*verb.split()), re.M)
     assert shown
     return [Option(letter, name, argument.strip(), text) for letter, name, argument, text in shown]
+
+
+@pytest.fixture(scope="session", name="installed")
+def _installed(tmp_path_factory):
+    """The root folder of a machine on which zseal was installed."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", folder], check=True,
+                   capture_output=True, timeout=TIMEOUT_S)
+    return folder
+
+
+@pytest.fixture(scope="session", name="share")
+def _share(installed):
+    """There, PREFIX/share."""
+    return next(installed.rglob("share/man")).parent
+
+
+FIXTURES = (_installed, _share)

@@ -13,7 +13,9 @@ import time
 
 import pytest
 
-from manuals import MADE, ROOT, TIMEOUT_S, ZSEAL, options, run, verbs
+from manuals import FIXTURES, MADE, ROOT, TIMEOUT_S, ZSEAL, options, run, verbs
+
+installed, share = FIXTURES
 
 SHELLS = ["bash", "zsh", "fish"]
 DATASETS = ["tank", "tank/data", "tank/vm", "tank/vm/disk", "tank/x:y"]

@@ -11,7 +11,9 @@ import sys
 
 import pytest
 
-from manuals import MADE, ROOT, TIMEOUT_S, ZSEAL, help_of, options, run, verbs
+from manuals import FIXTURES, MADE, ROOT, TIMEOUT_S, ZSEAL, help_of, options, run, verbs
+
+installed, share = FIXTURES
 
 PAGES = sorted(path.name.removesuffix(".in") for path in (ROOT / "man").glob("*.in"))
 # What says nothing of a page: the footer names zseal's version on purpose, and which pages are installed here is chance.
