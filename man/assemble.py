@@ -14,8 +14,8 @@ A page is mdoc(7) with lines of its own:
     @SETTING SECTION KEY@
     @VERSION@ @DOCS@    also within a line
 
-Guarantees: an option of a verb is on its page, beside the verb or in one of the shared lists; a page that leaves one out,
-or names what is not in the tables, is an error.
+Guarantees: an option of a verb is on its page, beside the verb or in one of the shared lists; a page that leaves one
+out, or names what is not in the tables, is an error.
 """
 import json
 import re
@@ -26,7 +26,8 @@ from pathlib import Path
 COMMON = ["json", "dry-run", "config", "help"]
 NEW_SLOTS = ["pcrs", "handle", "new-pin", "new-pin-fd", "new-pin-credential", "new-passphrase-fd",
              "new-passphrase-credential", "recovery-to-fd", "recovery-sheet-fd", "no-qr"]
-OPENING = [answer + how for answer in ("recovery", "passphrase", "pin") for how in ("", "-fd", "-credential")] + ["trust"]
+ANSWERS = ["recovery", "passphrase", "pin"]
+OPENING = [answer + how for answer in ANSWERS for how in ("", "-fd", "-credential")] + ["trust"]
 SHARED = {"OPENING": OPENING, "NEW_SLOTS": NEW_SLOTS, "COMMON": COMMON}
 ALSO = {"OPENING": "OPENING THE KEYRING", "NEW_SLOTS": "NEW SLOTS"}
 
@@ -122,7 +123,8 @@ class Page:
     def options(self, name):
         """Its own, and where the others are."""
         options = self.find_verb(name)["options"]
-        own = [option for option in options if (option["name"] or option["letter"]) not in set().union(*SHARED.values())]
+        shared = set().union(*SHARED.values())
+        own = [option for option in options if option["name"] not in shared]
         if own:
             yield from option_list(own)
         yield ".Pp"

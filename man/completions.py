@@ -76,7 +76,10 @@ _zseal_offer() {
 	local -a found=()
 	case $1 in
 	dataset) mapfile -t found < <(_zseal_zfs list -H -o name -t filesystem,volume) ;;
-	slot) [[ -z $2 ]] || mapfile -t found < <(_zseal_zfs get -H -o property all "$2" | sed -n 's/^zseal:slot\.//p') ;;
+	slot)
+		[[ $2 ]] || return
+		mapfile -t found < <(_zseal_zfs get -H -o property all "$2" | sed -n 's/^zseal:slot\.//p')
+		;;
 	type) found=(@TYPES@) ;;
 	file | device) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	folder) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;

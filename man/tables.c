@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Prints the program's tables as one JSON object: verbs with their options, exit statuses, errors, events, settings, types
- * of slots. Runs while zseal is built; manual pages and completions are made of it, so that they cannot say anything else.
+ * Prints the program's tables as one JSON object: verbs with their options, exit statuses, errors, events, settings,
+ * types of slots. Runs while zseal is built; manual pages and completions are made of it, so that they cannot say
+ * anything else.
  */
 #include <jansson.h>
 #include <stdio.h>

@@ -5,8 +5,9 @@
 #include "cli/verb.h"
 
 const struct verb *const verbs[] = {
-	&verb_create, &verb_adopt, &verb_unlock, &verb_lock, &verb_status, &verb_slot_list, &verb_slot_add, &verb_slot_test,
-	&verb_slot_reseal, &verb_slot_remove, &verb_header_backup, &verb_header_verify, &verb_header_restore,
+	&verb_create, &verb_adopt, &verb_unlock, &verb_lock, &verb_status,
+	&verb_slot_list, &verb_slot_add, &verb_slot_test, &verb_slot_reseal, &verb_slot_remove,
+	&verb_header_backup, &verb_header_verify, &verb_header_restore,
 	&verb_repair, &verb_recover,
 	&verb_version,
 	NULL,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The completions of bash, zsh and fish: each shell is run, and offers what --help says, what ZFS has, and nothing else.
+"""The completions of bash, zsh and fish: each shell is run, and offers what --help says, what ZFS has, nothing else.
 
 ZFS is a script here that says what a pool has; it is the only program that completions run.
 """
@@ -56,7 +56,8 @@ class Shells:
         (folder / "here/below").mkdir(parents=True)
         (folder / "here/file").touch()
         self.environment = dict(os.environ, PATH=f"{folder}/bin:/usr/bin:/bin", ZFS_ASKED=str(self.asked), TERM="xterm",
-                                HOME=str(folder), XDG_CONFIG_HOME=str(folder), LC_ALL="C.UTF-8", ZSH_DUMP=str(shared / "zsh-dump"))
+                                HOME=str(folder), XDG_CONFIG_HOME=str(folder), LC_ALL="C.UTF-8",
+                                ZSH_DUMP=str(shared / "zsh-dump"))
 
     def run(self, *argv):
         return run(*argv, env=self.environment, cwd=self.folder / "here")
@@ -98,7 +99,8 @@ def test_first_words(shells, shell):
 @each_shell
 @pytest.mark.parametrize("group", sorted({verb.split()[0] for verb in verbs() if " " in verb}))
 def test_second_words(shells, shell, group):
-    assert shells.offered(shell, f"zseal {group} ") == {verb.split()[1] for verb in verbs() if verb.startswith(f"{group} ")}
+    second = {verb.split()[1] for verb in verbs() if verb.startswith(f"{group} ")}
+    assert shells.offered(shell, f"zseal {group} ") == second
     assert not shells.asked.exists()
 
 
@@ -142,7 +144,8 @@ def test_types(shells, shell):
 
 
 @each_shell
-@pytest.mark.parametrize("line", ["header verify --from ", "header backup -o ", "adopt --key-file ", "status --config "])
+@pytest.mark.parametrize("line", ["header verify --from ", "header backup -o ", "adopt --key-file ",
+                                  "status --config "])
 def test_files(shells, shell, line):
     assert shells.offered(shell, f"zseal {line}") == {"file", "below"}
 
@@ -153,8 +156,8 @@ def test_folders(shells, shell):
 
 
 @each_shell
-@pytest.mark.parametrize("line", ["unlock --pin-fd ", "unlock --trust ", "create --slot-name ", "adopt --handle ", "create ",
-                                  "unlock --pin-credential ", "version "])
+@pytest.mark.parametrize("line", ["unlock --pin-fd ", "unlock --trust ", "create --slot-name ", "adopt --handle ",
+                                  "create ", "unlock --pin-credential ", "version "])
 def test_nothing_is_offered_for_what_only_a_person_knows(shells, shell, line):
     """A fingerprint above all: it is to be compared with the sheet."""
     assert shells.offered_arguments(shell, f"zseal {line}") == set()
@@ -211,9 +214,11 @@ def test_bash_on_a_terminal(shells, first):
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(shells.folder / "here")
-        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], dict(shells.environment, PS1="> ", INPUTRC="/dev/null"))
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"],
+                   dict(shells.environment, PS1="> ", INPUTRC="/dev/null"))
     try:
-        os.write(terminal, f"{first}; source {MADE}/zseal; bind 'set enable-bracketed-paste off'; echo rea''dy\n".encode())
+        begin = f"{first}; source {MADE}/zseal; bind 'set enable-bracketed-paste off'; echo rea''dy\n"
+        os.write(terminal, begin.encode())
         wait_for(terminal, r"[\r\n]ready\r?\n.*> ")
         os.write(terminal, b"zseal unl\tta\t/v\t")
         wait_for(terminal, r"zseal unlock tank/vm")

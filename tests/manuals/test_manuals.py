@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The manual pages: free of mistakes in their markup, readable at 80 columns, and true: they name what --help, zseal.conf,
-the table of errors and docs/format.md have, all of it and nothing else.
+"""The manual pages: free of mistakes in their markup, readable at 80 columns, and true: they name what --help,
+zseal.conf, the table of errors and docs/format.md have, all of it and nothing else.
 """
 import json
 import os
@@ -16,8 +16,9 @@ from manuals import FIXTURES, MADE, ROOT, TIMEOUT_S, ZSEAL, help_of, options, ru
 installed, share = FIXTURES
 
 PAGES = sorted(path.name.removesuffix(".in") for path in (ROOT / "man").glob("*.in"))
-# What says nothing of a page: the footer names zseal's version on purpose, and which pages are installed here is chance.
-EXPECTED = re.compile(r"operating system explicitly specified: Os zseal|referenced manual not found|outdated mandoc\.db")
+# What says nothing of a page: its footer names zseal's version on purpose; which pages are installed here is chance.
+EXPECTED = re.compile(r"operating system explicitly specified: Os zseal|referenced manual not found|"
+                      r"outdated mandoc\.db")
 
 
 def rendered(page, width=80):
@@ -154,7 +155,8 @@ def test_options_of_a_verb_are_on_its_page(verb):
               if title in headings(page)}
     for option in options(verb):
         head = ", ".join(option.spellings) + (f" {option.argument}" if option.argument else "")
-        beside = [text for text in (described, *shared.values()) if re.search(rf"^     {re.escape(head)}(  |$)", text, re.M)]
+        item = re.compile(rf"^     {re.escape(head)}(  |$)", re.M)
+        beside = [text for text in (described, *shared.values()) if item.search(text)]
         assert len(beside) == 1, f"{head} is described {len(beside)} times"
         assert plain(option.help) in plain(beside[0]), head
         # where it stands elsewhere, the verb's own text names it, or that place
@@ -226,7 +228,8 @@ def test_every_error_is_explained_under_its_status():
 
 
 def test_every_event_is_listed():
-    rows = re.findall(r'X\([A-Z_]+, "([a-z-]+)", "([0-9a-f]{32})", \d, "([^"]*)"', (ROOT / "src/event/event.h").read_text())
+    table = (ROOT / "src/event/event.h").read_text()
+    rows = re.findall(r'X\([A-Z_]+, "([a-z-]+)", "([0-9a-f]{32})", \d, "([^"]*)"', table)
     assert len(rows) > 10
     for name, message_id, subject in rows:
         assert plain(f"{name} {subject}. {message_id}") in one_line("zseal.8"), name
