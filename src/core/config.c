@@ -104,7 +104,7 @@ static const struct {
 	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },
 	{ "scrypt", "memory", set_scrypt_memory, "MiB, 16 to 1024" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
-	{ "mount", "allow", set_mount_allowed, "an absolute path without .., of at most 32" },
+	{ "mount", "allow", set_mount_allowed, "an absolute path without .., on at most 32 lines" },
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
 
@@ -169,4 +169,12 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 		return err;
 	}
 	return config_parse(text, path ? path : CONFIG_PATH, ret, e);
+}
+
+bool config_key(size_t i, struct config_key *ret)
+{
+	if (i >= ARRAY_SIZE(keys))
+		return false;
+	*ret = (struct config_key){ keys[i].section, keys[i].key, keys[i].expected };
+	return true;
 }

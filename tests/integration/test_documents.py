@@ -17,9 +17,8 @@ import pytest
 
 import canaries
 import headers
-from conftest import (ROOT, Dialogue, assert_done, assert_nothing_secret, assert_opens, create_pool, is_locked,
-                      keep_recovery_key_secret, keep_secret, lock, one_zfs, pipe_with, run,
-                      zseal)
+from conftest import (ROOT, Dialogue, assert_done, assert_nothing_secret, assert_opens, assert_refused, create_pool,
+                      is_locked, keep_recovery_key_secret, keep_secret, lock, one_zfs, pipe_with, run, zseal)
 from steps import needs_strace
 from transcript import masked
 
@@ -472,6 +471,16 @@ def test_every_command_line_of_zseal_in_a_document_is_one(node):
                 assert option in helped, f"{document}: zseal {verb}{rest}"
             seen += 1
     assert seen > 10
+
+def test_configuration_in_the_manual_is_one(node):
+    """zseal takes it, and would not take anything."""
+    page = (ROOT / "man/zseal.conf.5.in").read_text()
+    example = re.search(r"^\.Sh EXAMPLES\n\.Bd.*\n(.*?)^\.Ed", page, re.M | re.S)[1].replace("\\-", "-")
+    path = node.path("/etc/zseal/zseal.conf")
+    path.write_text(example)
+    assert_done(zseal(node, "status"))
+    path.write_text(example + "nonsense = 1\n")
+    assert_refused(zseal(node, "status"), "config", "nonsense")
 
 
 # ---- threat-model.md ----
