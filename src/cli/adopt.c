@@ -16,6 +16,7 @@ struct work {
 	struct source source;
 	struct new_slots slots;
 	struct leftovers leftovers;
+	bool key_given;  /* in this run, and proven */
 	size_t n_failed; /* leftovers that were to be destroyed, and were not */
 };
 
@@ -86,6 +87,7 @@ static enum err get_key(struct work *w, struct err_ctx *e)
 	if (!err)
 		err = adopt_take_key(&w->adoption, given, e);
 	output_progress(NULL);
+	w->key_given = !err;
 	return err;
 }
 
@@ -144,6 +146,7 @@ static enum err find_leftovers(struct work *w, struct err_ctx *e)
 	const struct leftover_hints hints = {
 		.dataset = dataset_of(w), .location_file = w->adoption.check.key_file,
 		.key_file = s->kind == SOURCE_FILE ? s->path : NULL, .jwe = s->kind == SOURCE_CLEVIS ? s->path : NULL,
+		.jwe_opened = w->key_given, .check = &w->adoption.check, .key = w->adoption.key,
 		/* one that was not opened in this run might be another's */
 		.kept = s->kind == SOURCE_TPM && s->kept.name[0] | s->kept.name[1] ? &s->kept : NULL,
 	};
@@ -177,13 +180,14 @@ static bool may_ask(const struct invocation *inv)
 
 static enum err settle_leftover(struct work *w, struct leftover *l, struct err_ctx *e)
 {
-	bool destroy = invocation_has(w->inv, "destroy-leftovers");
+	const bool is_told = invocation_has(w->inv, "destroy-leftovers");
+	bool destroy = is_told && l->proven;
 	struct err_ctx own = { 0 };
 	char name[ERR_PLACE_MAX];
 	enum err err = process_interrupted(e);
 
 	leftover_name(l, name);
-	if (!err && !destroy && !l->needed_by && may_ask(w->inv))
+	if (!err && !is_told && !l->needed_by && may_ask(w->inv))
 		err = ask_destroy(name, &destroy, e);
 	if (err || !destroy || !leftover_destroy(l, &w->session.context, &own))
 		return err;
@@ -202,6 +206,8 @@ static void print_leftover(const struct leftover *l)
 		       l->path ? "; its blocks stay readable on the disk until they are written anew" : "");
 	else if (l->needed_by)
 		printf("  %s: keep it until %s is adopted as well\n", name, output_printable(l->needed_by).text);
+	else if (!l->proven)
+		printf("  %s: still there, and not proven to be a copy; if it is one, destroy it: rm %s\n", name, name);
 	else
 		printf("  %s: still there; destroy it: %s %s\n", name, l->path ? "rm" : "tpm2_evictcontrol -C o -c",
 		       l->path ? name : strrchr(name, ' ') + 1);
@@ -218,8 +224,8 @@ static json_t *leftovers_json(const struct work *w)
 		char name[ERR_PLACE_MAX];
 
 		leftover_name(l, name);
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "what", name, "destroyed", l->destroyed,
-						      "needed_by", l->needed_by));
+		json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:s?}", "what", name, "proven", l->proven,
+						      "destroyed", l->destroyed, "needed_by", l->needed_by));
 	}
 	return list;
 }
@@ -336,7 +342,7 @@ static const struct option_spec options[] = {
 	OPTIONS_SOURCE,
 	OPTIONS_FIRST_SLOTS,
 	{ "replica", 0, NULL, "it was received, but stands alone from now on: change its key all the same", false },
-	{ "destroy-leftovers", 0, NULL, "destroy old copies of the key, which are only named otherwise", false },
+	{ "destroy-leftovers", 0, NULL, "destroy old copies that are proven to be some, which are only named otherwise", false },
 	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },
