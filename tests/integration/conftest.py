@@ -299,15 +299,23 @@ class Dialogue:
     def press(self, keys):
         os.write(self._master, keys)
 
-    def end(self):
-        """Waits for the program's end; what it said is all that was on the screen."""
+    def attend(self, answers):
+        """Until the program's end, gives the answer to each question that is asked, as often as it is. answers is
+        {pattern of a question: a line, or a function from its match and the screen to a line}."""
         os.close(self._slave)
         self._slave = None
         deadline = time.monotonic() + TYPED_TIMEOUT_S
         with contextlib.suppress(OSError):  # EIO is how a terminal says that the other side is closed
             while self._read(deadline):
-                pass
+                for pattern, answer in answers.items():
+                    if found := re.search(pattern + r"\Z", self.screen[self._read_to:]):
+                        self._read_to = len(self.screen)
+                        self.type(answer(found, self.screen) if callable(answer) else answer)
         return Result(self._process.wait(TYPED_TIMEOUT_S), self.screen, "")
+
+    def end(self):
+        """Waits for the program's end; what it said is all that was on the screen."""
+        return self.attend({})
 
     def __enter__(self):
         return self
