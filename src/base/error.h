@@ -68,7 +68,7 @@ enum err_class {
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
 	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
-	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")                                      \
+	  "find out why the pool is an old one; then: zseal repair DATASET (--accept-older if no newer copy is left)")  \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \

@@ -11,7 +11,8 @@ static void print_attempts(const struct keyring_result *kr)
 		const struct attempt *a = &kr->opening.attempts[i];
 		char subject[NAME_SIZE + 8];
 
-		if (!a->error.code)
+		/* another machine's slot is as it should be: on a cluster each has one */
+		if (!a->error.code || (a->error.code == ERR_TPM_NOT_MINE && !kr->error.code))
 			continue;
 		snprintf(subject, sizeof(subject), "slot %s", a->slot->name);
 		output_reason(subject, &a->error);
