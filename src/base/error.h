@@ -87,7 +87,7 @@ enum err_class {
 	X(UNFINISHED, "unfinished", STATE, "an earlier change was cut off",                                            \
 	  "it is finished or taken back by: zseal repair DATASET")                                                     \
 	X(NO_SLOT_OPENS, "no-slot-opens", REFUSED, "no slot opened the keyring",                                       \
-	  "each slot's reason is above; the recovery key opens it: zseal unlock --recovery DATASET")                   \
+	  "open it with the recovery key: zseal unlock --recovery DATASET")                                            \
 	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
 	  "look on other machines in /var/lib/zseal/header and in your backups; give it with --from FILE")             \
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \

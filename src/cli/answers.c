@@ -166,6 +166,8 @@ static enum err take(const struct kind *k, const struct source *s, struct secret
 static enum err ask_once(const struct kind *k, struct secret **ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *given = NULL;
+
+	style_progress_clear();
 	enum err err = terminal_ask(k->prompt, false, &given, e);
 
 	return err ? err : accept(k, &given, ret, e);
@@ -209,6 +211,8 @@ bool answer_new_is_given(const struct invocation *inv, enum answer kind)
 static enum err ask_twice(const struct kind *k, struct secret **ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *once = NULL, *again = NULL;
+
+	style_progress_clear();
 	enum err err = terminal_ask(k->prompt_new, false, &once, e);
 
 	if (!err)
@@ -272,6 +276,8 @@ enum err answer_ask_new(const struct invocation *inv, enum answer kind, struct s
 enum err answer_yes(const char *question, bool *ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *answer = NULL;
+
+	style_progress_clear();
 	enum err err = terminal_ask(question, true, &answer, e);
 
 	*ret = !err && secret_size(answer) == 3 && memcmp(secret_data(answer), "yes", 3) == 0;

@@ -262,11 +262,15 @@ def assert_opens_with_key(node, dataset, key):
 
 # ---- a person at a terminal ----
 
+COLOURS = re.compile(r"\033\[[0-9;]*m")
+
+
 class Dialogue:
-    """A program on a terminal of its own. Everything that it shows is in .screen."""
+    """A program on a terminal of its own. Everything that it shows is in .screen, without its colours; in .raw as it
+    was sent."""
 
     def __init__(self, node, argv, **kw):
-        self._node, self.screen, self._read_to = node, "", 0
+        self._node, self.screen, self.raw, self._read_to = node, "", "", 0
         # a read may end in the middle of a character
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._master, self._slave = terminal._open(node)  # pylint: disable=protected-access
@@ -278,7 +282,8 @@ class Dialogue:
         ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
         assert ready, f"the program shows nothing more and waits:\n{self.screen}"
         data = os.read(self._master, 65536)
-        self.screen = (self.screen + self._decode(data)).replace("\r\n", "\n")
+        self.raw += self._decode(data)
+        self.screen = COLOURS.sub("", self.raw).replace("\r\n", "\n")
         return bool(data)
 
     def expect(self, pattern):
