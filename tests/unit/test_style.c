@@ -137,6 +137,8 @@ static void speak_at_length(void)
 	       "zseal unlock --recovery tank; or wait\nshort\n"
 #define IN_60  "  next: if you changed firmware or boot settings, open it\n    with the recovery key:" \
 	       " zseal unlock --recovery tank; or\n    wait\nshort\n"
+#define IN_52  "  next: if you changed firmware or boot settings,\n    open it with the recovery key:\n" \
+	       "    zseal unlock --recovery tank; or wait\nshort\n"
 #define IN_40  "  next: if you changed firmware or boot\n    settings, open it with the recovery\n    key:" \
 	       " zseal unlock --recovery tank;\n    or wait\nshort\n"
 
@@ -146,7 +148,7 @@ static void test_width(void **state)
 		unsigned short columns;
 		const char *wanted, *shown;
 	} cases[] = {
-		{ 60, NULL, IN_60 }, { 120, NULL, IN_ONE }, { 120, "60", IN_60 }, { 60, "200", IN_ONE },
+		{ 60, NULL, IN_60 }, { 52, NULL, IN_52 }, { 120, NULL, IN_ONE }, { 120, "60", IN_60 }, { 60, "200", IN_ONE },
 		{ 40, NULL, IN_40 }, { 12, NULL, IN_40 },   { 60, "0", IN_60 },   { 60, "x", IN_60 },
 	};
 
