@@ -295,10 +295,10 @@ static enum err print_dry_run(const struct work *w, struct err_ctx *e)
 					     "keyformat", formats[a->check.format], "new_keyring", !adopt_has_keyring(a),
 					     "new_key", a->check.format == KEY_FORMAT_PASSPHRASE), e);
 	say(stdout, "%s would be adopted: %s; its key %s\n", dataset_of(w),
-	       adopt_has_keyring(a) ? "a record of its key in the keyring that it has" : "a new keyring on it",
-	       a->check.format == KEY_FORMAT_PASSPHRASE ? "would be replaced by a random one" : "would be kept");
+	       adopt_has_keyring(a) ? "the keyring above it gets a record of its key" : "it gets a keyring of its own",
+	       a->check.format == KEY_FORMAT_PASSPHRASE ? "is replaced by a random one" : "stays the same");
 	if (!a->check.located)
-		say(stdout, "keylocation would become prompt\n");
+		say(stdout, "keylocation would become prompt: zseal unlocks it from then on\n");
 	return ERR_OK;
 }
 

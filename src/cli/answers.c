@@ -29,6 +29,11 @@ static const struct kind {
 	[ANSWER_PIN] = { "pin", "PIN", "PIN: ", "New PIN: ", "New PIN again: ", PIN_MIN, PIN_MAX },
 };
 
+const char *answer_option(enum answer kind)
+{
+	return kinds[kind].option;
+}
+
 /* ---- what can be an answer ---- */
 
 /* The next character of UTF-8 (RFC 3629), or -1 for what is none. Takes it off what is left. */

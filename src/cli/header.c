@@ -104,7 +104,7 @@ static enum err write_backup(struct work *w, struct err_ctx *e)
 	enum err err = write_copy(w, &saved, e);
 
 	if (!err && !str_equal(saved.path, "-"))
-		say(stdout, "copied the keyring on %s, %zu slots and %zu key records to %s\n", w->keyring->dataset,
+		say(stdout, "copied the keyring on %s (slots: %zu, key records: %zu) to %s\n", w->keyring->dataset,
 		       w->here.n_slots, w->here.n_records, saved.path);
 	if (!err && saved.kept)
 		say(stdout, "the copy that was there is different; it is kept as %s\n", saved.kept);
@@ -129,7 +129,7 @@ static enum err run_backup(const struct invocation *inv, struct err_ctx *e)
 		say(stderr, OUTPUT_WARNING "%s: %zu damaged values are not in the copy\n  " OUTPUT_NEXT
 		    "see zseal header verify %s\n", w->keyring->dataset, left_out, w->keyring->dataset);
 	if (!err && inv->dry_run)
-		say(stdout, "would copy the keyring on %s, %zu slots and %zu key records\n", w->keyring->dataset,
+		say(stdout, "would copy the keyring on %s (slots: %zu, key records: %zu)\n", w->keyring->dataset,
 		    w->here.n_slots, w->here.n_records);
 	else if (!err)
 		err = write_backup(w, e);
@@ -265,7 +265,7 @@ static enum err run_verify(const struct invocation *inv, struct err_ctx *e)
 	} else {
 		differences = backup_compare(&w->here, &w->copy.copy, tell, NULL);
 		if (!inv->json)
-			say(stdout, "%u differences from the copy %s\n", differences, w->copy.path);
+			say(stdout, "differences from the copy %s: %u\n", w->copy.path, differences);
 	}
 	err = finish(w, prove(w, false, e), differences, e);
 	if (!err && differences)

@@ -338,7 +338,8 @@ static void test_slot(struct work *w, struct test_line *line)
 
 	if (needed != ANSWER_NONE && !w->session.context.answers[needed]) {
 		line->verdict = VERDICT_NOT_ASKED;
-		(void)!err_set(&line->error, ERR_NO_INPUT, "slot %s needs a person", s->name);
+		(void)!err_set(&line->error, ERR_NO_INPUT, "slot %s is tested with --%s", s->name,
+			       answer_option(needed));
 		return;
 	}
 	r.only = s->name;
@@ -355,10 +356,11 @@ static void test_slot(struct work *w, struct test_line *line)
 static void print_test(const struct work *w, const struct test_line *line)
 {
 	static const char *const words[] = { GOOD "opens the keyring" PLAIN, "another machine's: test it there",
-					     "not tested: a person has to give what it asks for (see --help)",
+					     "not tested: a person has to give what it asks for, with --",
 					     BAD "DOES NOT OPEN the keyring" PLAIN };
 
-	say(stdout, "slot %s: %s\n", line->slot->name, words[line->verdict]);
+	say(stdout, "slot %s: %s%s\n", line->slot->name, words[line->verdict],
+	    line->verdict == VERDICT_NOT_ASKED ? answer_option(protector_needs(&line->slot->slot)) : "");
 	if (line->verdict == VERDICT_FAILS)
 		output_error(w->keyring->dataset, &line->error);
 }

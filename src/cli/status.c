@@ -162,6 +162,12 @@ static bool is_half_adopted(const struct root *r)
 	return r->keyring && !r->state && (!r->raw || !str_equal(r->location, "prompt"));
 }
 
+static void print_root_error(const struct root *r)
+{
+	say(stdout, "        %s\n", err_info(r->state)->sentence);
+	output_next(stdout, 8, r->dataset, r->state);
+}
+
 static void print_root(const struct root *r, int column)
 {
 	char date[16];
@@ -176,7 +182,7 @@ static void print_root(const struct root *r, int column)
 	if (lost_keyring(r))
 		say(stdout, "        its keyring is lost: zseal header restore %s\n", r->dataset);
 	else if (r->state && r->keyring)
-		say(stdout, "        %s\n", err_info(r->state)->sentence);
+		print_root_error(r);
 	if (is_half_adopted(r))
 		say(stdout, "        its adoption was cut off: zseal adopt %s finishes it\n", r->dataset);
 	if (r->keyring && !str_equal(r->location, "prompt"))
@@ -206,6 +212,17 @@ static void print_roots(const struct view *v, const struct keyring *k)
 			print_root(&inv->roots[i], style_column(stdout, longest, ROOT_COLUMN, ROOT_REST));
 }
 
+static bool has_openable(const struct view *v, const struct keyring *k)
+{
+	for (size_t i = 0; i < v->inventory.n_roots; i++) {
+		const struct root *r = &v->inventory.roots[i];
+
+		if (r->keyring == k && r->locked && !r->state)
+			return true;
+	}
+	return false;
+}
+
 /* How what is locked would be unlocked, by the slot that asks least of a person. */
 static void print_how(const struct view *v, const struct keyring *k, const struct slot_health *health, size_t n)
 {
@@ -216,7 +233,7 @@ static void print_how(const struct view *v, const struct keyring *k, const struc
 	static const enum answer order[] = { ANSWER_NONE, ANSWER_PIN, ANSWER_PASSPHRASE, ANSWER_RECOVERY_KEY };
 	const char *command = "recover";
 
-	if (k->state || count_roots(v, k, true) == 0)
+	if (k->state || !has_openable(v, k))
 		return;
 	for (size_t i = ARRAY_SIZE(order); i > 0; i--)
 		for (size_t j = 0; j < n; j++)
