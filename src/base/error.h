@@ -88,12 +88,12 @@ enum err_class {
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
 	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
-	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")                                      \
+	  "find out why the pool is an old one; then: zseal repair DATASET (--accept-older if no newer copy is left)") \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
 	  "if it had one: zseal header restore DATASET; if not, it was never given to zseal")                          \
-	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
+	X(NO_SLOT, "no-slot", STATE, "no such slot", "those that there are: zseal slot list DATASET")                  \
 	X(SLOT_EXISTS, "slot-exists", STATE, "there is already a slot of that name or kind",                           \
 	  "choose another name with --name, or make the slot anew: zseal slot reseal DATASET NAME")                    \
 	X(SLOT_UNKNOWN, "slot-unknown", REFUSED, "nothing vouches for a part of the header",                           \
@@ -101,13 +101,13 @@ enum err_class {
 	X(SLOT_STRAY, "slot-stray", STATE, "the property is no slot of this keyring",                                  \
 	  "it does no harm; zseal repair DATASET removes it")                                                          \
 	X(COPY_DIFFERS, "copy-differs", STATE, "the header in the pool and its copy are not the same",                 \
-	  "the pool's own is whole: zseal header backup DATASET copies it")                                            \
-	X(SLOT_LAST, "slot-last", REFUSED, "without this slot nothing that was tested would open the keyring",         \
-	  "add another slot, or test one: zseal slot test DATASET")                                                    \
+	  "zseal header restore DATASET brings back what is missing, zseal header backup DATASET copies what is new")  \
+	X(SLOT_LAST, "slot-last", REFUSED, "the keyring needs this slot",                                              \
+	  "add another slot first, or test one that there is: zseal slot test DATASET")                                \
 	X(UNFINISHED, "unfinished", STATE, "an earlier change was cut off",                                            \
 	  "it is finished or taken back by: zseal repair DATASET")                                                     \
 	X(NO_SLOT_OPENS, "no-slot-opens", REFUSED, "no slot opened the keyring",                                       \
-	  "each slot's reason is above; the recovery key opens it: zseal unlock --recovery DATASET")                   \
+	  "open it with the recovery key: zseal unlock --recovery DATASET")                                            \
 	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
 	  "look on other machines in /var/lib/zseal/header and in your backups; give it with --from FILE")             \
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
@@ -191,7 +191,8 @@ enum err_class {
 	X(ZFS_NOT_FOUND, "zfs-not-found", STATE, "there is no such dataset or pool",                                   \
 	  "see zpool import for pools that are not imported, zfs list for what is there")                              \
 	X(ZFS_EXISTS, "zfs-exists", STATE, "it is already there", "choose another name")                               \
-	X(ZFS_NOT_ENCRYPTED, "zfs-not-encrypted", STATE, "the dataset is not encrypted", "there is nothing to unlock") \
+	X(ZFS_NOT_ENCRYPTED, "zfs-not-encrypted", STATE, "the dataset is not encrypted",                               \
+	  "ZFS encrypts only what is new: make an encrypted pool (zseal create), and copy the data into it")           \
 	X(ZFS_NOT_ROOT, "zfs-not-root", STATE, "the dataset is not an encryption root",                                \
 	  "name the encryption root instead (zfs get encryptionroot)")                                                 \
 	X(ZFS_KEY_WRONG, "zfs-key-wrong", REFUSED, "ZFS refused the key: it is not this encryption root's",            \

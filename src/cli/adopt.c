@@ -168,6 +168,7 @@ static enum err ask_destroy(const char *name, bool *ret, struct err_ctx *e)
 	char prompt[2 * ERR_PLACE_MAX];
 
 	snprintf(prompt, sizeof(prompt), "Destroy %s? [y/N] ", name);
+	style_progress_clear();
 	enum err err = terminal_ask(prompt, true, &answer, e);
 	*ret = !err && secret_size(answer) == 1 && (*secret_data(answer) | 0x20) == 'y';
 	return err == ERR_INTERRUPTED ? err : ERR_OK;
@@ -202,15 +203,15 @@ static void print_leftover(const struct leftover *l)
 
 	leftover_name(l, name);
 	if (l->destroyed)
-		printf("  %s: destroyed%s\n", name,
+		say(stdout, "  %s: destroyed%s\n", name,
 		       l->path ? "; its blocks stay readable on the disk until they are written anew" : "");
 	else if (l->needed_by)
-		printf("  %s: keep it until %s is adopted as well\n", name, output_printable(l->needed_by).text);
+		say(stdout, "  %s: keep it until %s is adopted as well\n", name, output_printable(l->needed_by).text);
 	else if (!l->proven)
-		printf("  %s: still there, and not proven to be a copy; if it is one, destroy it: rm %s\n", name, name);
+		say(stdout, "  %s: still there, and not proven to be a copy; if it is one, destroy it: rm %s\n", name, name);
 	else
-		printf("  %s: still there; destroy it: %s %s\n", name, l->path ? "rm" : "tpm2_evictcontrol -C o -c",
-		       l->path ? name : strrchr(name, ' ') + 1);
+		say(stdout, "  %s: still there; destroy it: %s %s\n", name,
+		    l->path ? "rm" : "tpm2_evictcontrol -C o -c", l->path ? name : strrchr(name, ' ') + 1);
 }
 
 /* ---- telling ---- */
@@ -251,20 +252,22 @@ static void print_text(const struct work *w, bool was_done)
 	uuid_print(&a->draft.ring.uuid, uuid);
 	fingerprint_print(a->draft.ring.fingerprint, fingerprint);
 	if (was_done)
-		printf("%s is adopted already\n", dataset_of(w));
+		say(stdout, "%s is adopted already\n", dataset_of(w));
 	else if (adopt_has_keyring(a))
-		printf("%s is adopted: the keyring on %s opens it\n", dataset_of(w), a->root->keyring->dataset);
+		say(stdout, "%s is adopted: the keyring on %s opens it\n", dataset_of(w), a->root->keyring->dataset);
 	else
-		printf("%s is adopted, and opens by", dataset_of(w));
+		say(stdout, "%s is adopted, and opens by", dataset_of(w));
 	for (unsigned i = 0; !adopt_has_keyring(a) && i < a->draft.n_slots; i++)
-		printf("%s %s%s", i ? " or" : "", a->draft.slots[i].slot.name, i + 1 < a->draft.n_slots ? "" : "\n");
+		say(stdout, "%s %s%s", i ? " or" : "", a->draft.slots[i].slot.name,
+		    i + 1 < a->draft.n_slots ? "" : "\n");
 	if (a->changed_key && a->check.format == KEY_FORMAT_PASSPHRASE)
-		printf("it has a new random key: the passphrase opens it no more, except out of old copies of the disks\n");
-	printf("keyring %s\nfingerprint %s\n", uuid, fingerprint);
+		say(stdout, "it has a new random key: the passphrase opens it no more, except out of old copies of the "
+			    "disks\n");
+	say(stdout, "keyring %s\nfingerprint %s\n", uuid, fingerprint);
 	if (!adopt_has_keyring(a) && !w->slots.recovery_key)
-		printf("there is NO recovery key: if the TPM is lost, so is %s\n", dataset_of(w));
+		say(stdout, "there is NO recovery key: if the TPM is lost, so is %s\n", dataset_of(w));
 	if (w->leftovers.n > 0)
-		printf("old copies of its key:\n");
+		say(stdout, "old copies of its key:\n");
 	for (size_t i = 0; i < w->leftovers.n; i++)
 		print_leftover(&w->leftovers.all[i]);
 }
@@ -297,11 +300,11 @@ static enum err print_dry_run(const struct work *w, struct err_ctx *e)
 		return output_json(json_pack("{s:s, s:b, s:s, s:b, s:b}", "dataset", dataset_of(w), "dry_run", true,
 					     "keyformat", formats[a->check.format], "new_keyring", !adopt_has_keyring(a),
 					     "new_key", a->check.format == KEY_FORMAT_PASSPHRASE), e);
-	printf("%s would be adopted: %s; its key %s\n", dataset_of(w),
-	       adopt_has_keyring(a) ? "a record of its key in the keyring that it has" : "a new keyring on it",
-	       a->check.format == KEY_FORMAT_PASSPHRASE ? "would be replaced by a random one" : "would be kept");
+	say(stdout, "%s would be adopted: %s; its key %s\n", dataset_of(w),
+	       adopt_has_keyring(a) ? "the keyring above it gets a record of its key" : "it gets a keyring of its own",
+	       a->check.format == KEY_FORMAT_PASSPHRASE ? "is replaced by a random one" : "stays the same");
 	if (!a->check.located)
-		printf("keylocation would become prompt\n");
+		say(stdout, "keylocation would become prompt: zseal unlocks it from then on\n");
 	return ERR_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/opening.h"
 #include "event/event.h"
+#include "event/progress.h"
 #include "sys/process.h"
 
 /* ---- the order ---- */
@@ -171,6 +172,15 @@ static void report_attempt(const struct keyring *k, const struct attempt *a)
 	});
 }
 
+/* A TPM may take a second, scrypt what zseal.conf gives it. */
+static void tell_progress(const struct keyring *k, const struct stored_slot *s)
+{
+	char what[64 + NAME_SIZE + DATASET_NAME_MAX];
+
+	snprintf(what, sizeof(what), "trying slot %s of the keyring on %s", s->name, k->dataset);
+	progress_tell(what, 0, 0);
+}
+
 static enum err try_all(const struct keyring *k, const struct open_request *r, struct opening *o, struct err_ctx *e)
 {
 	struct sequence seq = sequence_of(k, r);
@@ -182,6 +192,7 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 			return err;
 		if (r->only ? !str_equal(r->only, seq.slots[i]->name) : !is_asked_for(seq.slots[i], r->context))
 			continue;
+		tell_progress(k, seq.slots[i]);
 		struct attempt *a = &o->attempts[o->n_attempts++];
 		*a = (struct attempt){ .slot = seq.slots[i] };
 		err = try_slot(k, r, seq.slots[i], o, &a->error);
@@ -199,8 +210,8 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 	}
 	if (o->n_attempts == 0)
 		return err_set(e, ERR_NO_SLOT_OPENS, protector_was_answered(r->context)
-			       ? "of its %zu slots none asks for what was given"
-			       : "of its %zu slots none opens without a person", k->n_slots);
+			       ? "none of its slots (%zu) asks for what was given"
+			       : "none of its slots (%zu) opens without a person", k->n_slots);
 	if (o->n_attempts == 1) {
 		*e = o->attempts[0].error;
 		return err_wrap(e, e->code, "slot %s", o->attempts[0].slot->name);

@@ -158,7 +158,7 @@ def test_a_dry_run_changes_nothing_and_needs_no_key(node):
     make_root(node, "tank/own", "raw")
     before = run(node, "zfs", "get", "-Hpr", "-o", "name,property,value", "all", "tank")
     result = assert_done(zseal(node, "adopt", "--dry-run", "tank"))
-    assert "would be replaced by a random one" in result.stdout
+    assert "its key is replaced by a random one" in result.stdout
     assert_said(result.stderr, "adopt-children", "tank/own")
     assert zseal(node, "adopt", "--dry-run", "--json", "tank").json["new_key"] is True
     assert run(node, "zfs", "get", "-Hpr", "-o", "name,property,value", "all", "tank") == before
