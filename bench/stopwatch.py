@@ -12,8 +12,9 @@ import time
 
 
 def spawn(argv, environment):
-    devnull = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
-    return os.posix_spawnp(argv[0], argv, environment, file_actions=devnull)
+    nowhere = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+               *((os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2))]
+    return os.posix_spawnp(argv[0], argv, environment, file_actions=nowhere)
 
 
 def wait(pid):

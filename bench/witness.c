@@ -5,8 +5,7 @@
  * waitid(), and its own processor time, both in microseconds, and its peak memory in KiB.
  *
  * With ZSEAL_WITNESS_VALGRIND set, it also stands in for pidfd_open(), which valgrind does not know before 3.21: it
- * waits for the child's end, and returns a descriptor that is always readable. What the child says must fit in a pipe,
- * so pipes are large then.
+ * waits for the child's end, and returns a descriptor that is always readable. What the child says must fit in a pipe.
  * Refuses: to touch anything else; a program without the variable runs as ever.
  */
 #include <dlfcn.h>
@@ -22,8 +21,6 @@
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
-
-enum { PIPE_SIZE = 1 << 20 };
 
 static int file = -1;
 static bool for_valgrind;
@@ -99,13 +96,4 @@ EXPORT int pidfd_open(pid_t pid, unsigned flags)
 	while (syscall(SYS_waitid, P_PID, pid, &end, WEXITED | WNOWAIT, NULL) < 0 && errno == EINTR)
 		;
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-EXPORT int pipe2(int ends[2], int flags)
-{
-	int rc = (int)syscall(SYS_pipe2, ends, flags);
-
-	if (rc == 0 && for_valgrind)
-		fcntl(ends[0], F_SETPIPE_SZ, PIPE_SIZE);
-	return rc;
 }
