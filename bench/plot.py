@@ -79,7 +79,8 @@ def lines(title, axis, x_axis, all_lines, bound):
 
     def at(x, y):
         across = math.log(x / min(xs)) / math.log(max(xs) / min(xs)) if max(xs) > min(xs) else 0
-        return left + across * (WIDTH - left - right), bottom - math.log(y / low) / math.log(high / low) * (bottom - top)
+        up = math.log(y / low) / math.log(high / low)
+        return left + across * (WIDTH - left - right), bottom - up * (bottom - top)
     parts = [_text(20, 30, title, 18, weight="bold"), _text(20, 52, axis, 13, GREY)]
     for y in _ticks(low, high):
         parts += [_rule(left, at(min(xs), y)[1], WIDTH - right, at(min(xs), y)[1], "#e4e4e4"),

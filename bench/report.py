@@ -26,7 +26,8 @@ WAYS = {
     "floor": "floor: `bench/floor.c`",
     "tpm2_unseal": "`tpm2_unseal \\| zfs load-key`, no policy",
     "tpm2_unseal, PCR policy": "`tpm2_unseal -p pcr:… \\| zfs load-key`",
-    "tpm2_unseal, PCR policy in a session": "`tpm2_startauthsession`, `policypcr`, `unseal \\| zfs load-key`, `flushcontext`",
+    "tpm2_unseal, PCR policy in a session":
+        "`tpm2_startauthsession`, `policypcr`, `unseal \\| zfs load-key`, `flushcontext`",
     "clevis, PCR policy": "`clevis decrypt \\| zfs load-key`, PCR policy",
 }
 
@@ -87,8 +88,10 @@ def bounds(results):
             add(what, 1.2, ratio(times[size], own(times[size]), "loop"))
         else:
             lines.append(Bound(what, "≤ 1.2", "not measured in this run", None))
-    add("one root against the four tpm2-tools of a policy session, `zfs get` aside", 0.6, ratio(one, own(one), session))
-    add("one root against `tpm2_unseal -p pcr:…`, `zfs get` aside", 0.6, ratio(one, own(one), "tpm2_unseal, PCR policy"))
+    add("one root against the four tpm2-tools of a policy session, `zfs get` aside", 0.6,
+        ratio(one, own(one), session))
+    add("one root against `tpm2_unseal -p pcr:…`, `zfs get` aside", 0.6,
+        ratio(one, own(one), "tpm2_unseal, PCR policy"))
     add("one root against clevis, `zfs get` aside", 0.2, ratio(one, own(one), "clevis, PCR policy"))
     size, peak = results["own"]["stripped_bytes"] / 1024, results["own"]["peak_kib"]
     lines.append(Bound("stripped `zseal`", "≤ 500 KiB", f"{size:.0f} KiB", size <= 500))
@@ -134,8 +137,9 @@ def own_table(results):
 
 def instructions_line(results):
     counted = results["own"]["instructions"]
-    return (f"Instructions in user space, by callgrind, with one root, children aside: {counted['zseal'] / 1e6:.1f} million "
-            f"by zseal, {counted['floor'] / 1e6:.1f} million by the floor, {counted['zseal'] / counted['floor']:.2f} of it.")
+    return ("Instructions in user space, by callgrind, with one root, children aside:\n"
+            f"{counted['zseal'] / 1e6:.1f} million by zseal, {counted['floor'] / 1e6:.1f} million by the floor, "
+            f"{counted['zseal'] / counted['floor']:.2f} of it.")
 
 
 def many_table(results):
@@ -149,10 +153,14 @@ def many_table(results):
                   "zseal, whole, against `zfs load-key -r`"], rows)
 
 
+def origin_line(results):
+    rounds = len(results["times_ms"]["one"]["zseal"])
+    return (f"Measured on {results['date']} with ZFS {results['zfs']} in the lab, {rounds} rounds unless a table says\notherwise, on {results['processors']} processors with a load average of "
+            f"{results['load']:.1f}: far more than 1 for each means that others worked there, too.\n")
+
+
 TABLES = {"bounds": bounds_table, "one": one_table, "counts": counts_table, "own": own_table, "many": many_table,
-          "instructions": instructions_line,
-          "origin": lambda results: f"Measured on {results['date']} with ZFS {results['zfs']} in the lab, "
-                                    f"{len(results['times_ms']['one']['zseal'])} rounds unless a table says otherwise."}
+          "instructions": instructions_line, "origin": origin_line}
 
 
 # ---- plots ----
@@ -174,8 +182,8 @@ def many_plot(results):
     sizes = [size for size in results["times_ms"] if size != "one"]
 
     def line(name, of):
-        return plot.Line(name, [(int(size), ratio(results["times_ms"][size], of(results["times_ms"][size]), "loop").median)
-                                for size in sizes])
+        times = results["times_ms"]
+        return plot.Line(name, [(int(size), ratio(times[size], of(times[size]), "loop").median) for size in sizes])
     lines = [line("zseal, zfs get aside", own), line("zseal, whole", lambda times: times["zseal"]),
              line("zfs load-key -r", lambda times: times["zfs load-key -r"])]
     return plot.lines("Unlocking many encryption roots on one keyring",

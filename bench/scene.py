@@ -23,8 +23,8 @@ KEY = f"{MEMORY}/wrapping.key"
 TCTI = {"TPM2TOOLS_TCTI": "device:/dev/tpmrm0"}
 HANDLES = {"without": "0x81010001", "with": "0x81010002"}
 
-# One root's key by the tools that people use for it, each as its documentation has it. A resource manager may have ended
-# the session already, so its flushing may fail.
+# One root's key by the tools that people use for it, each as its documentation has it. A resource manager may have
+# ended the session already, so its flushing may fail.
 _IN_A_SESSION = """cd {memory} && tpm2_startauthsession --policy-session -S session.ctx &&
 tpm2_policypcr -Q -S session.ctx -l sha256:7 && tpm2_unseal -p session:session.ctx -c {handle} | zfs load-key {root} &&
 {{ tpm2_flushcontext session.ctx || true; }}"""

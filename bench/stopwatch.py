@@ -2,8 +2,8 @@
 """Runs in the lab's machine and times programs there, so that entering the machine is not in their time.
 
 Reads a JSON object a line, answers with one: {"prepare": [argv…], "argv": […], "environment": {…}} gives
-{"seconds": …, "status": …}: the time from posix_spawn to the end of wait, of argv alone. Refuses: to read what a program
-says, or to wait for what it left running.
+{"seconds": …, "status": …}: the time from posix_spawn to the end of wait, of argv alone. Refuses: to read what a
+program says, or to wait for what it left running.
 """
 import json
 import os
