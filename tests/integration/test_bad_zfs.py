@@ -111,7 +111,7 @@ def test_pool_that_is_read_only_is_unlocked_and_not_changed(node, tank):
     before = headers.read(node)
     run(node, "zpool", "export", "tank")
     run(node, "zpool", "import", "-d", "/mnt", "-o", "readonly=on", "tank")
-    assert "pool tank (read-only)\n" in assert_done(zseal(node, "status")).stdout
+    assert "pool tank (read-only): LOCKED\n" in assert_done(zseal(node, "status")).stdout
     assert_opens(node, "tank")
     assert_refused(zseal(node, "header", "restore", "tank"), "zfs-readonly", "header restore of tank")
     assert_done(zseal(node, "lock", "tank"))
