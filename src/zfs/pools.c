@@ -7,6 +7,7 @@
 #include "zfs/internal.h"
 
 enum { COLUMN_NAME, COLUMN_GUID, COLUMN_READONLY, COLUMN_HEALTH, COLUMNS };
+enum { HEALTH_LENGTH_MAX = 15 }; /* no word of ZFS's is as long: what is, is none of them */
 
 /* No value of these can hold a tab or a line end. */
 static const char *const list_pools[] = { "zpool", "list", "-Hp", "-o", "name,guid,readonly,health" };
@@ -37,7 +38,7 @@ static bool parse_pool(char *line, struct zfs_pool *ret)
 	char *columns[COLUMNS];
 
 	if (!cut_line(line, columns) || !parse_guid(columns[COLUMN_GUID], &ret->guid) ||
-	    strlen(columns[COLUMN_NAME]) >= sizeof(ret->name))
+	    strlen(columns[COLUMN_NAME]) >= sizeof(ret->name) || strlen(columns[COLUMN_HEALTH]) > HEALTH_LENGTH_MAX)
 		return false;
 	strcpy(ret->name, columns[COLUMN_NAME]);
 	ret->readonly = !str_equal(columns[COLUMN_READONLY], "off");

@@ -4,9 +4,13 @@
 After each the root opens by its old way or by zseal, status tells the truth, and the same command again ends well.
 """
 import contextlib
+import fcntl
 import os
 import signal
+import struct
 import subprocess
+import termios
+import time
 
 import pytest
 from adopting import (HEX, KEY, PASSPHRASE, adopt, as_bytes, assert_adopted, get, make_root, seal_at, write_key)
@@ -158,6 +162,38 @@ def test_a_half_received_dataset(tank):
     run(tank, "zfs", "receive", "-A", "copy/a")
     run(tank, "bash", "-c", "zfs receive -u copy/a </run/stream")
     assert_adopts_now(tank, "copy/a", KEY)
+
+
+def wait_until_read(pipe):
+    """All that was written so far has been taken out."""
+    deadline = time.monotonic() + 60
+    while struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]:
+        assert time.monotonic() < deadline, "nobody reads"
+
+
+@one_zfs
+def test_a_receive_that_runs(tank):
+    """A newer snapshot is on its way into the root: it is adopted meanwhile, the receive ends well, and both keys agree."""
+    make_root(tank, "tank/a", "raw")
+    run(tank, "zfs", "snapshot", "tank/a@s")
+    run(tank, "zpool", "create", "-O", "mountpoint=none", "copy", tank.world.disk(2))
+    run(tank, "bash", "-c", "zfs send -w tank/a@s | zfs receive -u copy/a")
+    write_key(tank, "/run/k", KEY)
+    run(tank, "zfs", "load-key", "-L", "file:///run/k", "copy/a")
+    run(tank, "zfs", "create", "-o", "canmount=off", "tank/a/child")
+    run(tank, "zfs", "snapshot", "tank/a@t")
+    run(tank, "bash", "-c", "zfs send -w -i @s tank/a@t >/run/stream; mkfifo /run/line")
+    receiver = tank.popen(["bash", "-c", "zfs receive -u copy/a </run/line"])
+    with receiver, open(tank.path("/run/line"), "wb", buffering=0) as line:
+        stream = tank.path("/run/stream").read_bytes()
+        line.write(stream[:len(stream) // 2])
+        wait_until_read(line)
+        result, key = adopt(tank, "copy/a", given=KEY)
+        line.write(stream[len(stream) // 2:])
+        line.close()
+        assert receiver.wait(60) == 0
+    assert_done(result)
+    assert_adopted(tank, "copy/a", key)
 
 
 # ---- what is there already ----
@@ -381,10 +417,11 @@ def test_two_at_once(tank):
 class Attempt:
     """zseal adopt with a key file, its recovery key into a pipe that is read at the end."""
 
-    def __init__(self, node):
+    def __init__(self, node, *options):
         self._node = node
         self._reader, self.writer = os.pipe()
-        self.argv = ["zseal", "adopt", "--key-file", "/run/k", "--recovery-to-fd", str(self.writer), "tank"]
+        options = options or ("--key-file", "/run/k")
+        self.argv = ["zseal", "adopt", *options, "--recovery-to-fd", str(self.writer), "tank"]
         self.fds = {"pass_fds": (self.writer,)}
         self.key = ""
 
@@ -445,6 +482,66 @@ def test_killed_anywhere(keyformat):
             assert_adopted(node, "tank", again.key or attempt.key)
             count("kills", tried=1, survived=1)
         assert outcomes == {True, False}, "the kills were all before or all after"
+
+
+def adopt_again(node, *options):
+    again = Attempt(node, *options)
+    done = node.run(again.argv, **again.fds)
+    return again.finish((done.returncode, done.stdout, done.stderr)), again.key
+
+
+@needs_strace
+@one_zfs
+def test_killed_anywhere_with_a_key_out_of_the_tpm(tank):
+    """The object that the key came from stays in the TPM: the same command finishes, and both ways open."""
+    seal_at(tank, HANDLE, KEY)
+    options = ("--tpm-handle", HANDLE)
+
+    def ready():
+        fresh(tank, "raw")
+        return Attempt(tank, *options)
+    attempt = ready()
+    steps, ended = steps_of(tank, attempt.argv, **attempt.fds)
+    assert_done(attempt.finish(ended))
+    for step in chosen(steps, 8):
+        attempt = ready()
+        attempt.finish(run_with_signal(tank, attempt.argv, step, "SIGKILL", **attempt.fds))
+        assert_one_way_is_open(tank, "raw", step)
+        result, key = adopt_again(tank, *options)
+        assert_done(result)
+        assert HANDLE in run(tank, "tpm2_getcap", "handles-persistent").lower()
+        assert_adopted(tank, "tank", key or attempt.key)
+        count("kills", tried=1, survived=1)
+
+
+@needs_strace
+@one_zfs
+def test_killed_with_a_handle_says_what_to_do(tank):
+    """Nobody is left to take the new slot's object out of the TPM; the next adopt names it, and any other handle does."""
+    write_key(tank, "/run/k", KEY)
+    options = ("--key-file", "/run/k", "--handle", HANDLE)
+    attempt = Attempt(tank, *options)
+    steps, ended = steps_of(tank, attempt.argv, **attempt.fds)
+    assert_done(attempt.finish(ended))
+    run(tank, "tpm2_evictcontrol", "-c", HANDLE)
+    fresh(tank, "raw")
+    copied = next(i for i, step in enumerate(steps) if step.call.startswith("rename"))
+    left = 0
+    for step in [step for step in steps[copied:] if step.call in ("clone", "renameat", "sendmsg")][:8]:
+        attempt = Attempt(tank, *options)
+        attempt.finish(run_with_signal(tank, attempt.argv, step, "SIGKILL", **attempt.fds))
+        written = assert_one_way_is_open(tank, "raw", step)
+        if not written and HANDLE in run(tank, "tpm2_getcap", "handles-persistent").lower():
+            left += 1
+            assert_refused(adopt_again(tank, *options)[0], "tpm-handle-taken", HANDLE)
+            run(tank, "tpm2_evictcontrol", "-c", HANDLE)
+        result, key = adopt_again(tank, *options)
+        assert_done(result)
+        assert_adopted(tank, "tank", key or attempt.key)
+        count("kills", tried=1, survived=1)
+        run(tank, "tpm2_evictcontrol", "-c", HANDLE)
+        fresh(tank, "raw")
+    assert left, "no kill left an object behind"
 
 
 @needs_strace
