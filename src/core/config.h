@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "format/header.h"
+#include "vault/settings.h"
 
 #define CONFIG_PATH "/etc/zseal/zseal.conf"
 
@@ -25,6 +26,7 @@ struct config {
 	char trusted[TRUSTED_MAX][FINGERPRINT_TEXT_SIZE];
 	unsigned n_mount_allowed;    /* [mount] allow, may be repeated: may be mounted over, and what is below it */
 	char mount_allowed[MOUNT_ALLOWED_MAX][MOUNT_ALLOWED_SIZE]; /* as path_normalise() writes them */
+	struct vault_settings vault; /* [vault] */
 };
 
 /*

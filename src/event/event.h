@@ -68,6 +68,19 @@
 	X(ROOT_ADOPTED, "root-adopted", "749ad54235da47d284b88a1846d37991", 5, "An encryption root was adopted",            \
 	  "zseal keeps the key of @ZSEAL_DATASET@ now. Copies of its old key that remain\n"                            \
 	  "(files, TPM handles) still open it, unless it was given a new one.")                                        \
+	X(OPENED_BY_FALLBACK, "opened-by-fallback", "815a4b097f364b3483cb988e78792db2", 4, "A keyring was opened by fallback",    \
+	  "The slots before @ZSEAL_SLOT@ did not open the keyring of @ZSEAL_DATASET@: each has\n"                       \
+	  "an entry of its own that says why. The pool is open; what should have opened it\n"                          \
+	  "needs somebody to look at it.")                                                                             \
+	X(VAULT_ASKED, "vault-asked", "ba2a3da4d0b043768eb1532ce20aa491", 6, "Vault was asked",                                   \
+	  "A server answered a request. Its audit log has the same ZSEAL_VAULT_REQUEST_ID, and\n"                      \
+	  "ZSEAL_VAULT_CORRELATION_ID where it is set up to note that header.")                                        \
+	X(VAULT_PLAIN, "vault-plain", "ec7646a3c9e34195a022b689a203e0df", 4, "Vault is asked without encryption",                 \
+	  "An address in zseal.conf begins with http://, which [vault] allow-http allows:\n"                           \
+	  "whoever is on the way reads the secret_id and what protects the keys.")                                     \
+	X(CREDENTIAL_PLAIN, "credential-plain", "8f2028b491fd4884b7d0405b248c9c58", 4, "A credential is not encrypted",           \
+	  "@ZSEAL_CREDENTIAL@ was read from a plain file in /etc/credstore. Encrypt it to\n"                            \
+	  "this machine: systemd-creds encrypt.")                                                                                    \
 	X(CONTROL_REFUSED, "control-refused", "f23b8930ce0a46628dcf475f40fdd6ee", 3, "A command was refused",          \
 	  "Nothing was changed. What to do about it:\n"                                                                \
 	  "@ZSEAL_ADVICE@")
@@ -87,6 +100,16 @@ struct event_info {
 	const char *explanation;
 };
 
+/* One request to a Vault server. Members may be NULL; nothing of what was asked or answered but its marks. */
+struct event_vault {
+	const char *address;     /* ZSEAL_VAULT_ADDRESS */
+	const char *method;      /* ZSEAL_VAULT_METHOD */
+	const char *path;        /* ZSEAL_VAULT_PATH */
+	long status;             /* ZSEAL_HTTP_STATUS, 0 for none */
+	const char *request_id;  /* ZSEAL_VAULT_REQUEST_ID */
+	const char *correlation; /* ZSEAL_VAULT_CORRELATION_ID */
+};
+
 /* What an event is about; members may be NULL. */
 struct event {
 	enum event_id id;
@@ -96,6 +119,8 @@ struct event {
 	const struct uuid *keyring;   /* ZSEAL_KEYRING */
 	uint32_t generation;          /* ZSEAL_GENERATION, 0 for none */
 	const struct err_ctx *error;  /* ZSEAL_ERROR, ZSEAL_CLASS, ZSEAL_ADVICE, ZSEAL_DETAIL, ERRNO, ZSEAL_TSS_RC */
+	struct event_vault vault;
+	const char *credential;       /* ZSEAL_CREDENTIAL */
 };
 
 /*

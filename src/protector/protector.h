@@ -11,6 +11,7 @@
 #include "format/header.h"
 #include "sys/deadline.h"
 #include "tpm2/tpm2.h"
+#include "vault/vault.h"
 
 /* What a person gives. A slot needs at most one of them; those that need none are tried unattended. */
 enum answer { ANSWER_NONE, ANSWER_RECOVERY_KEY, ANSWER_PASSPHRASE, ANSWER_PIN, ANSWER_MAX };
@@ -28,6 +29,12 @@ struct protector_context {
 	struct tpm2 *tpm;
 	bool tpm_failed; /* opening it failed once: every later slot fails the same way, at no cost */
 	struct err_ctx tpm_error;
+	const struct vault_settings *vault_settings; /* of zseal.conf; NULL: there is no Vault */
+	struct vault *vault;         /* with this node's login */
+	struct err_ctx vault_error;  /* the same as tpm_failed, if its code is not ERR_OK */
+	const struct secret *vault_token; /* an administrator's, for making slots, or NULL */
+	const struct vault_settings *vault_admin_settings; /* where it is good */
+	struct vault *vault_admin;
 };
 
 void protector_context_clear(struct protector_context *c);
@@ -40,6 +47,7 @@ struct protect_request {
 	const struct secret *answer; /* what it shall need: the new recovery key or passphrase; tpm2: a PIN, or NULL */
 	uint32_t pcrs;        /* tpm2: the PCRs to seal to; those whose banks are all dead are an error */
 	uint32_t tpm_handle;  /* tpm2: persistent handle to keep the object at as well, or 0 */
+	const char *vault_key; /* vault: name of the Transit key */
 	const struct slot *replaces; /* that it takes the place of, with what it left outside of the header; or NULL */
 	struct deadline deadline;
 };
@@ -89,3 +97,4 @@ must_check enum err protector_tpm2_lockout(struct protector_context *c, struct t
 extern const struct protector protector_tpm2;
 extern const struct protector protector_recovery;
 extern const struct protector protector_passphrase;
+extern const struct protector protector_vault;

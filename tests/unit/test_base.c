@@ -409,8 +409,8 @@ static struct secret *make_secret(const char *text)
 
 static void a_new_secret_is_zero(void **state)
 {
-	static const size_t sizes[] = { 1, 32, 4000, 4095, 4096 };
-	static const uint8_t zero[4096];
+	static const size_t sizes[] = { 1, 32, 4000, 4095, 4096, 65536 };
+	static const uint8_t zero[65536];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -426,7 +426,7 @@ static void a_new_secret_is_zero(void **state)
 
 static void a_secret_has_a_sensible_size(void **state)
 {
-	static const size_t bad[] = { 0, 4097, SIZE_MAX };
+	static const size_t bad[] = { 0, 65537, SIZE_MAX };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

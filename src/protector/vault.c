@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots of type vault: the slot secret is encrypted by Transit in a Vault or OpenBao, under a key that is derived for
+ * this slot alone. Vault sees the slot secret and nothing above it, and never what it opens.
+ *
+ * All slots of a command share one connection and one login, and if that failed, the failure: several keyrings wait for
+ * a Vault that is away as long as one.
+ */
+#include <string.h>
+
+#include "event/event.h"
+#include "format/slot-vault.h"
+#include "protector/protector.h"
+#include "protector/vault.h"
+#include "sys/credstore.h"
+
+static const struct vault_settings *settings_of(const struct protector_context *c)
+{
+	return c->vault_settings ? c->vault_settings : &vault_settings_default;
+}
+
+/* ---- the connection ---- */
+
+/* A TPM that does not decrypt it now may do so later, and another slot may open: whatever is wrong passes. */
+static enum err as_unavailable(enum err err, struct err_ctx *e)
+{
+	return err == ERR_CREDENTIAL ? (e->code = ERR_VAULT_CREDENTIAL) : err;
+}
+
+static enum err read_credential(const char *name, struct deadline deadline, struct secret **ret, struct err_ctx *e)
+{
+	bool plain = false;
+	enum err err = as_unavailable(credstore_read(name, deadline, ret, &plain, e), e);
+
+	if (!err && plain)
+		event_emit(&(struct event){ .id = EVENT_CREDENTIAL_PLAIN, .credential = name });
+	return err;
+}
+
+static enum err check_credential(const char *name, struct err_ctx *e)
+{
+	return as_unavailable(credstore_check(name, e), e);
+}
+
+static enum err log_in(const struct vault_settings *s, struct deadline deadline, struct vault **ret, struct err_ctx *e)
+{
+	_cleanup_(vault_closep) struct vault *v = NULL;
+	_cleanup_secret_ struct secret *role_id = NULL, *secret_id = NULL;
+	enum err err = vault_open(s, &v, e);
+
+	if (!err)
+		err = read_credential(s->role_id, deadline, &role_id, e);
+	if (!err)
+		err = read_credential(s->secret_id, deadline, &secret_id, e);
+	if (err)
+		return err;
+	vault_set_deadline(v, deadline);
+	err = vault_login(v, role_id, secret_id, e);
+	if (!err)
+		*ret = TAKE(v);
+	return err;
+}
+
+/* A signal is no failure of Vault's, and may not stay. */
+static bool stays(enum err err)
+{
+	return err_info(err)->class != CLASS_INTERRUPTED && err_info(err)->class != CLASS_BUG;
+}
+
+enum err protector_vault_node(struct protector_context *c, struct deadline deadline, struct vault **ret,
+			      struct err_ctx *e)
+{
+	struct err_ctx own = { 0 };
+	enum err err = c->vault_error.code;
+
+	if (!err && !c->vault) {
+		err = log_in(settings_of(c), deadline, &c->vault, &own);
+		if (stays(err))
+			c->vault_error = own;
+	} else if (err) {
+		own = c->vault_error;
+	}
+	if (err) {
+		if (e)
+			*e = own;
+		return err;
+	}
+	vault_set_deadline(c->vault, deadline);
+	*ret = c->vault;
+	return ERR_OK;
+}
+
+/* An administrator's token where one was given; else the node's own, which its policy may allow. */
+static enum err open_for_making(struct protector_context *c, struct deadline deadline, struct vault **ret,
+				struct err_ctx *e)
+{
+	enum err err = ERR_OK;
+
+	if (!c->vault_token)
+		return protector_vault_node(c, deadline, ret, e);
+	if (!c->vault_admin)
+		err = vault_open(c->vault_admin_settings, &c->vault_admin, e);
+	if (!err)
+		err = vault_set_token(c->vault_admin, c->vault_token, e);
+	if (err)
+		return err;
+	vault_set_deadline(c->vault_admin, deadline);
+	*ret = c->vault_admin;
+	return ERR_OK;
+}
+
+/* ---- the protector ---- */
+
+static struct transit_key key_of(const char *name, const struct uuid *keyring, const struct uuid *slot)
+{
+	struct transit_key key = { .name = name };
+
+	slot_vault_context(keyring, slot, key.context);
+	return key;
+}
+
+static enum err protect(struct protector_context *c, const struct protect_request *r, struct secret **ret_secret,
+			char **ret_protect, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *secret = NULL;
+	struct slot_vault s = { 0 };
+	struct vault *v;
+
+	if (!r->vault_key || !vault_name_is_valid(r->vault_key, sizeof(s.key)))
+		return err_set(e, ERR_USAGE, "a Transit key is named with 1 to 63 of A-Z a-z 0-9 _ -");
+	snprintf(s.cluster, sizeof(s.cluster), "%s", settings_of(c)->cluster);
+	snprintf(s.key, sizeof(s.key), "%s", r->vault_key);
+	const struct transit_key key = key_of(s.key, &r->keyring, &r->slot);
+	enum err err = open_for_making(c, r->deadline, &v, e);
+	if (!err)
+		err = secret_new_random(KEY_SIZE, &secret, e);
+	if (!err)
+		err = vault_transit_encrypt(v, &key, secret, s.ciphertext, e);
+	if (!err)
+		err = slot_vault_print(&s, ret_protect, e);
+	if (!err)
+		*ret_secret = TAKE(secret);
+	return err;
+}
+
+static enum err begin(const struct protector_context *c, const struct slot *slot, struct slot_vault *ret,
+		      struct err_ctx *e)
+{
+	const struct vault_settings *s = settings_of(c);
+	enum err err = slot_vault_parse(slot->protect, ret, e);
+
+	if (err)
+		return err;
+	if (s->n_addresses == 0)
+		return err_set(e, ERR_VAULT_UNSET, "[vault] has no address");
+	if (!str_equal(s->cluster, ret->cluster))
+		return err_set(e, ERR_VAULT_UNSET, "the slot's is called %s, that of zseal.conf %s", ret->cluster, s->cluster);
+	return ERR_OK;
+}
+
+static enum err open_slot(struct protector_context *c, const struct slot *slot, struct deadline deadline,
+			  struct secret **ret_secret, struct err_ctx *e)
+{
+	struct slot_vault s;
+	struct vault *v;
+	enum err err = begin(c, slot, &s, e);
+	const struct transit_key key = key_of(s.key, &slot->keyring, &slot->uuid);
+
+	deadline = deadline_min(deadline, deadline_in(settings_of(c)->timeout_ms));
+	if (!err)
+		err = protector_vault_node(c, deadline, &v, e);
+	if (!err)
+		err = vault_transit_decrypt(v, &key, s.ciphertext, ret_secret, e);
+	return err;
+}
+
+/* Nobody is asked: `status` shall not wait for a network, nor leave a line in Vault's audit. */
+static enum err check(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
+{
+	struct slot_vault s;
+	enum err err = begin(c, slot, &s, e);
+
+	if (!err)
+		err = check_credential(settings_of(c)->role_id, e);
+	return err ? err : check_credential(settings_of(c)->secret_id, e);
+}
+
+void protector_vault_clear(struct protector_context *c)
+{
+	vault_close(TAKE(c->vault));
+	vault_close(TAKE(c->vault_admin));
+}
+
+const struct protector protector_vault = {
+	.type = "vault",
+	.protect = protect,
+	.open = open_slot,
+	.check = check,
+};
