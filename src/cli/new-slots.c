@@ -163,7 +163,7 @@ static enum err choose_key(struct new_slots *n, const struct invocation *inv, co
 	int size = given ? snprintf(n->vault_key, sizeof(n->vault_key), "%s", given)
 			 : snprintf(n->vault_key, sizeof(n->vault_key), "zfs-wrapper-%s", pool);
 
-	if (size >= (int)sizeof(n->vault_key) || !vault_name_is_valid(n->vault_key, sizeof(n->vault_key)))
+	if (size >= (int)sizeof(n->vault_key) || !vault_word_is_valid(n->vault_key))
 		return err_set(e, ERR_USAGE, "a Transit key has 1 to 63 of A-Z a-z 0-9 _ -, not '%.64s': choose one with "
 			       "--transit-key", given ? given : n->vault_key);
 	return ERR_OK;

@@ -14,7 +14,7 @@ struct new_slots {
 	unsigned n;
 	struct draft_slot_request slots[2];
 	char names[2][NAME_SIZE];
-	char vault_key[VAULT_NAME_SIZE];
+	char vault_key[VAULT_WORD_SIZE];
 	struct secret *recovery_key; /* new, or NULL */
 	struct recovery_takers takers;
 	struct secret *answer;       /* a new PIN or passphrase, or NULL */

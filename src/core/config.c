@@ -156,9 +156,9 @@ static bool set_vault_transit_mount(struct config *c, const char *value)
 	return set_path(c->vault.transit_mount, value);
 }
 
-static bool set_name(char out[static VAULT_NAME_SIZE], const char *value)
+static bool set_name(char out[static VAULT_WORD_SIZE], const char *value)
 {
-	return vault_name_is_valid(value, VAULT_NAME_SIZE) && set_text(out, VAULT_NAME_SIZE, value);
+	return vault_word_is_valid(value) && set_text(out, VAULT_WORD_SIZE, value);
 }
 
 static bool set_vault_cluster(struct config *c, const char *value)

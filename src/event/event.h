@@ -69,12 +69,12 @@
 	  "zseal keeps the key of @ZSEAL_DATASET@ now. Copies of its old key that remain\n"                            \
 	  "(files, TPM handles) still open it, unless it was given a new one.")                                        \
 	X(OPENED_BY_FALLBACK, "opened-by-fallback", "815a4b097f364b3483cb988e78792db2", 4, "A keyring was opened by fallback",    \
-	  "The slots before @ZSEAL_SLOT@ did not open the keyring of @ZSEAL_DATASET@: each has\n"                       \
-	  "an entry of its own that says why. The pool is open; what should have opened it\n"                          \
-	  "needs somebody to look at it.")                                                                             \
+	  "The slots before @ZSEAL_SLOT@ did not open the keyring of @ZSEAL_DATASET@:\n"                                \
+	  "each has an entry of its own that says why. The pool is open; what should have\n"                           \
+	  "opened it needs somebody to look at it.")                                                                             \
 	X(VAULT_ASKED, "vault-asked", "ba2a3da4d0b043768eb1532ce20aa491", 6, "Vault was asked",                                   \
-	  "A server answered a request. Its audit log has the same ZSEAL_VAULT_REQUEST_ID, and\n"                      \
-	  "ZSEAL_VAULT_CORRELATION_ID where it is set up to note that header.")                                        \
+	  "A server answered a request. Its audit log has the same ZSEAL_VAULT_REQUEST_ID,\n"                           \
+	  "and ZSEAL_VAULT_CORRELATION_ID where it is set up to note that header.")                                        \
 	X(VAULT_PLAIN, "vault-plain", "ec7646a3c9e34195a022b689a203e0df", 4, "Vault is asked without encryption",                 \
 	  "An address in zseal.conf begins with http://, which [vault] allow-http allows:\n"                           \
 	  "whoever is on the way reads the secret_id and what protects the keys.")                                     \

@@ -9,17 +9,42 @@ static bool is_word_character(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-static bool word_is_valid(const char *text)
+size_t vault_word_length(const char *text)
 {
 	size_t n = 0;
 
 	while (is_word_character(text[n]))
 		n++;
+	return n;
+}
+
+bool vault_word_is_valid(const char *text)
+{
+	size_t n = vault_word_length(text);
+
 	return n > 0 && n < VAULT_WORD_SIZE && !text[n];
 }
 
+/* No segment has a dot: nothing of it can climb out of where the configuration points. */
+bool vault_kv_path_is_valid(const char *text)
+{
+	static const char node[] = "{node}";
+
+	if (strlen(text) >= VAULT_KV_SIZE)
+		return false;
+	for (const char *p = text;; p++) {
+		size_t n = strncmp(p, node, sizeof(node) - 1) == 0 ? sizeof(node) - 1 : vault_word_length(p);
+
+		p += n;
+		if (n == 0 || (*p && *p != '/'))
+			return false;
+		if (!*p)
+			return true;
+	}
+}
+
 /* "vault:vN:" and base64 of at least one byte. */
-static bool ciphertext_is_valid(const char *text)
+bool vault_ciphertext_is_valid(const char *text)
 {
 	static const char start[] = "vault:v";
 	uint8_t bytes[BASE64_BYTES_MAX(VAULT_CIPHERTEXT_MAX)];
@@ -51,14 +76,20 @@ static enum err encode_text(const struct member *m, const void *from, json_t **r
 
 static enum err decode_word(const struct member *m, json_t *from, void *into, struct err_ctx *e)
 {
-	return decode_checked(m, from, into, word_is_valid, "1 to 63 of A-Z a-z 0-9 _ -", e);
+	return decode_checked(m, from, into, vault_word_is_valid, "1 to 63 of A-Z a-z 0-9 _ -", e);
 }
 
 static enum err decode_ciphertext(const struct member *m, json_t *from, void *into, struct err_ctx *e)
 {
-	return decode_checked(m, from, into, ciphertext_is_valid, "a ciphertext of Transit, \"vault:v1:…\"", e);
+	return decode_checked(m, from, into, vault_ciphertext_is_valid, "a ciphertext of Transit, \"vault:vN:\" and base64", e);
 }
 
+static enum err decode_path(const struct member *m, json_t *from, void *into, struct err_ctx *e)
+{
+	return decode_checked(m, from, into, vault_kv_path_is_valid, "words of A-Z a-z 0-9 _ -, or {node}, between slashes", e);
+}
+
+static const struct kind kind_path = { decode_path, encode_text };
 static const struct kind kind_word = { decode_word, encode_text };
 static const struct kind kind_ciphertext = { decode_ciphertext, encode_text };
 
@@ -66,6 +97,7 @@ static const struct member vault_members[] = {
 	{ "cluster", &kind_word, FIELD(struct slot_vault, cluster) },
 	{ "key", &kind_word, FIELD(struct slot_vault, key) },
 	{ "ciphertext", &kind_ciphertext, FIELD(struct slot_vault, ciphertext) },
+	{ "kv", &kind_path, FIELD(struct slot_vault, kv), .optional = true },
 };
 static const struct object vault_object = { MEMBERS(vault_members), .size = sizeof(struct slot_vault) };
 static const struct document vault_document = { .object = &vault_object, .max = PROPERTY_VALUE_MAX };

@@ -10,13 +10,22 @@
 enum {
 	VAULT_CIPHERTEXT_MAX = 1024, /* with NUL; of a 32-byte secret, ours have some 90 characters */
 	VAULT_WORD_SIZE = 64,        /* of a name, NUL included */
+	VAULT_KV_SIZE = 256,         /* of a path, NUL included */
 };
 
 struct slot_vault {
 	char cluster[VAULT_WORD_SIZE]; /* the group of servers, as zseal.conf names it */
 	char key[VAULT_WORD_SIZE];     /* the Transit key */
 	char ciphertext[VAULT_CIPHERTEXT_MAX]; /* "vault:v1:…", of the slot secret in base64 */
+	char kv[VAULT_KV_SIZE]; /* where KV has a copy of it, or "": such words and "{node}" between slashes */
 };
+
+/* How many characters at the beginning of text are of [A-Za-z0-9_-], of which names are made that Vault is asked for. */
+size_t vault_word_length(const char *text);
+/* True for 1 to 63 of them and nothing else; for "vault:vN:" and base64, as Transit writes it; for a path in KV. */
+must_check bool vault_word_is_valid(const char *text);
+must_check bool vault_ciphertext_is_valid(const char *text);
+must_check bool vault_kv_path_is_valid(const char *text);
 
 /* protect object <-> struct; errors as in header.h. */
 must_check enum err slot_vault_parse(const char *protect, struct slot_vault *ret, struct err_ctx *e);

@@ -126,7 +126,7 @@ static enum err protect(struct protector_context *c, const struct protect_reques
 	struct slot_vault s = { 0 };
 	struct vault *v;
 
-	if (!r->vault_key || !vault_name_is_valid(r->vault_key, sizeof(s.key)))
+	if (!r->vault_key || !vault_word_is_valid(r->vault_key))
 		return err_set(e, ERR_USAGE, "a Transit key is named with 1 to 63 of A-Z a-z 0-9 _ -");
 	snprintf(s.cluster, sizeof(s.cluster), "%s", settings_of(c)->cluster);
 	snprintf(s.key, sizeof(s.key), "%s", r->vault_key);

@@ -69,28 +69,12 @@ bool vault_host_is_valid(const char *text, size_t size)
 	return n > 0 && n < size && !text[n];
 }
 
-static size_t name_length(const char *text)
-{
-	size_t n = 0;
-
-	while (isalnum((unsigned char)text[n]) || text[n] == '_' || text[n] == '-')
-		n++;
-	return n;
-}
-
-bool vault_name_is_valid(const char *text, size_t size)
-{
-	size_t n = name_length(text);
-
-	return n > 0 && n < size && !text[n];
-}
-
 bool vault_path_is_valid(const char *text, size_t size)
 {
 	const char *p = text;
 
 	for (;;) {
-		size_t n = name_length(p);
+		size_t n = vault_word_length(p);
 
 		if (!n || (p[n] && p[n] != '/'))
 			return false;

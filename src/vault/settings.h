@@ -4,13 +4,12 @@
  */
 #pragma once
 
-#include "base/text.h"
+#include "format/slot-vault.h"
 
 enum {
 	VAULT_ADDRESSES_MAX = 8,
 	VAULT_ADDRESS_SIZE = 280, /* "https://", a host of 253 characters, ":65535", NUL */
 	VAULT_FILE_SIZE = 256,
-	VAULT_NAME_SIZE = 64,
 	VAULT_PATH_SIZE = 128, /* of a mount or a namespace, which may have several segments */
 };
 
@@ -22,9 +21,9 @@ struct vault_settings {
 	char server_name[256]; /* that the server's certificate has to have; "": the address's host */
 	char namespace[VAULT_PATH_SIZE];
 	char approle_mount[VAULT_PATH_SIZE], transit_mount[VAULT_PATH_SIZE];
-	char cluster[VAULT_NAME_SIZE]; /* what slots call this group of servers */
-	char node[VAULT_NAME_SIZE];    /* what role and policy of this machine are named after; "": its host name */
-	char role_id[VAULT_NAME_SIZE], secret_id[VAULT_NAME_SIZE]; /* names of credentials (sys/credential.h) */
+	char cluster[VAULT_WORD_SIZE]; /* what slots call this group of servers */
+	char node[VAULT_WORD_SIZE];    /* what role and policy of this machine are named after; "": its host name */
+	char role_id[VAULT_WORD_SIZE], secret_id[VAULT_WORD_SIZE]; /* names of credentials (sys/credential.h) */
 	uint64_t connect_timeout_ms, request_timeout_ms; /* of one request */
 	uint64_t timeout_ms;                             /* of a slot, with all that is tried again */
 };
@@ -42,8 +41,5 @@ bool vault_address_is_plain(const char *address); /* http: readable on the way *
 /* True if text may be a server's name. */
 must_check bool vault_host_is_valid(const char *text, size_t size);
 
-/* True if text is 1 to size - 1 of [A-Za-z0-9_-]: what may stand between slashes in a path that we ask for. */
-must_check bool vault_name_is_valid(const char *text, size_t size);
-
-/* True if text consists of such names with single slashes between them. */
+/* True if text consists of words (format/slot-vault.h) with single slashes between them. */
 must_check bool vault_path_is_valid(const char *text, size_t size);

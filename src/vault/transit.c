@@ -3,31 +3,9 @@
  * Transit: a slot secret for a ciphertext and back. The key is derived, by a context that names keyring and slot; a node's
  * policy allows its own contexts alone.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "vault/internal.h"
-
-static size_t version_length(const char *text)
-{
-	static const char start[] = "vault:v";
-	size_t n = sizeof(start) - 1;
-
-	if (strncmp(text, start, n) != 0 || !isdigit((unsigned char)text[n]) || text[n] == '0')
-		return 0;
-	while (isdigit((unsigned char)text[n]) && n < sizeof(start) + 8)
-		n++;
-	return text[n] == ':' ? n + 1 : 0;
-}
-
-bool transit_ciphertext_is_valid(const char *text)
-{
-	uint8_t bytes[BASE64_BYTES_MAX(TRANSIT_CIPHERTEXT_SIZE)];
-	size_t n = version_length(text), size;
-
-	return n > 0 && strlen(text) < TRANSIT_CIPHERTEXT_SIZE && base64_decode(text + n, bytes, sizeof(bytes), &size) &&
-	       size > 0;
-}
 
 /* Every failure of Transit is a 400; in words it tells which. */
 static enum err judge_refusal(struct vault *v, const struct vault_question *q, const struct vault_answer *a,
@@ -75,7 +53,7 @@ static enum err ask_transit(struct vault *v, const char *verb, const struct tran
 }
 
 enum err vault_transit_encrypt(struct vault *v, const struct transit_key *key, const struct secret *plain,
-			       char ret[static TRANSIT_CIPHERTEXT_SIZE], struct err_ctx *e)
+			       char ret[static VAULT_CIPHERTEXT_MAX], struct err_ctx *e)
 {
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
 	struct body b = { 0 };
@@ -86,7 +64,7 @@ enum err vault_transit_encrypt(struct vault *v, const struct transit_key *key, c
 	if (err)
 		return err;
 	const char *text = vault_answer_text(a, "data", "ciphertext");
-	if (!text || !transit_ciphertext_is_valid(text))
+	if (!text || !vault_ciphertext_is_valid(text))
 		return err_set(e, ERR_VAULT_ANSWER, "no ciphertext in the answer of transit/encrypt");
 	strcpy(ret, text);
 	return ERR_OK;
@@ -112,7 +90,7 @@ enum err vault_transit_decrypt(struct vault *v, const struct transit_key *key, c
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
 	struct body b = { 0 };
 
-	if (!transit_ciphertext_is_valid(ciphertext) || !vault_name_is_valid(key->name, VAULT_NAME_SIZE))
+	if (!vault_ciphertext_is_valid(ciphertext) || !vault_word_is_valid(key->name))
 		return err_set(e, ERR_BUG, "decrypting what is no ciphertext");
 	body_add(&b, "{\"ciphertext\":\"");
 	body_add(&b, ciphertext);

@@ -12,7 +12,7 @@
 
 #include <jansson.h>
 
-#include "base/secret.h"
+#include "format/slot-vault.h"
 #include "sys/deadline.h"
 #include "vault/settings.h"
 
@@ -39,22 +39,17 @@ must_check enum err vault_set_token(struct vault *v, const struct secret *token,
 must_check enum err vault_login(struct vault *v, const struct secret *role_id, const struct secret *secret_id,
 				struct err_ctx *e);
 
-enum { TRANSIT_CONTEXT_SIZE = 2 * UUID_SIZE, TRANSIT_CIPHERTEXT_SIZE = 1024 };
-
 /* What a slot's ciphertext is bound to. */
 struct transit_key {
 	const char *name;
-	uint8_t context[TRANSIT_CONTEXT_SIZE];
+	uint8_t context[VAULT_CONTEXT_SIZE];
 };
 
 /* Errors: ERR_VAULT_KEY, ERR_VAULT_CIPHERTEXT, those of vault_ask(). */
 must_check enum err vault_transit_encrypt(struct vault *v, const struct transit_key *key, const struct secret *plain,
-					  char ret[static TRANSIT_CIPHERTEXT_SIZE], struct err_ctx *e);
+					  char ret[static VAULT_CIPHERTEXT_MAX], struct err_ctx *e);
 must_check enum err vault_transit_decrypt(struct vault *v, const struct transit_key *key, const char *ciphertext,
 					  struct secret **ret, struct err_ctx *e);
-
-/* True for "vault:vN:" and base64, as Transit writes it. */
-must_check bool transit_ciphertext_is_valid(const char *text);
 
 /* ---- for the modules of vault/ and the set-up ---- */
 

@@ -448,7 +448,7 @@ static void joined_secrets_are_one_behind_the_other(void **state)
 	assert_int_equal(secret_new_joined(a, b, &both, NULL), ERR_OK);
 	assert_int_equal(secret_size(both), 5);
 	assert_memory_equal(secret_data(both), "abcde", 5);
-	assert_int_equal(secret_new(4096, &large, NULL), ERR_OK);
+	assert_int_equal(secret_new(65536, &large, NULL), ERR_OK);
 	assert_int_equal(secret_new_joined(large, a, &none, NULL), ERR_BUG);
 	assert_null(none);
 }
