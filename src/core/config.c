@@ -61,6 +61,16 @@ static bool set_slot_timeout(struct config *c, const char *value)
 	return true;
 }
 
+static bool set_hedge(struct config *c, const char *value)
+{
+	uint64_t s;
+
+	if (!set_number(&s, value, 1, TIMEOUT_MAX_S))
+		return false;
+	c->hedge_ms = s * 1000;
+	return true;
+}
+
 static bool set_scrypt_time(struct config *c, const char *value)
 {
 	return set_number(&c->stretch.time_ms, value, 1, SCRYPT_TIME_MAX_MS);
@@ -220,6 +230,7 @@ static const struct {
 	{ "tpm2", "tcti", set_tcti, "a TCTI with its address, such as " TPM2_TCTI_DEFAULT },
 	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
 	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
+	{ "unlock", "hedge", set_hedge, "seconds, 1 to 3600" },
 	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },
 	{ "scrypt", "memory", set_scrypt_memory, "MiB, 16 to 1024" },
 	{ "trust", "first-use", set_first_use, "yes or no" },

@@ -20,6 +20,7 @@ struct config {
 	unsigned n_order;            /* [unlock] order: slot names or types; empty: the keyring's own order */
 	char order[SLOTS_MAX][NAME_SIZE];
 	uint64_t slot_timeout_ms;    /* [unlock] slot-timeout, seconds; default 20 s */
+	uint64_t hedge_ms;           /* [unlock] hedge, seconds: what a slot far away gets before others; 0: all it needs */
 	struct stretch_budget stretch; /* [scrypt] time, milliseconds, default 1000; memory, MiB, default 256 */
 	bool first_use;              /* [trust] first-use = yes: a keyring that was never seen is trusted */
 	unsigned n_trusted;          /* [trust] fingerprint, may be repeated */

@@ -30,6 +30,7 @@ struct protector_context {
 	bool tpm_failed; /* opening it failed once: every later slot fails the same way, at no cost */
 	struct err_ctx tpm_error;
 	const struct vault_settings *vault_settings; /* of zseal.conf; NULL: there is no Vault */
+	bool hedged;                 /* the slot has less time than it may need: that it was not enough is not remembered */
 	struct vault *vault;         /* with this node's login */
 	struct err_ctx vault_error;  /* the same as tpm_failed, if its code is not ERR_OK */
 	const struct secret *vault_token; /* an administrator's, for making slots, or NULL */
@@ -54,6 +55,7 @@ struct protect_request {
 
 struct protector {
 	const char *type;
+	bool remote; /* it asks something beyond this machine, which may be away */
 
 	/* What a person has to give for this slot. NULL: never anything. */
 	enum answer (*needs)(const struct slot *slot);

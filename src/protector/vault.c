@@ -24,7 +24,9 @@ static const struct vault_settings *settings_of(const struct protector_context *
 /* A TPM that does not decrypt it now may do so later, and another slot may open: whatever is wrong passes. */
 static enum err as_unavailable(enum err err, struct err_ctx *e)
 {
-	return err == ERR_CREDENTIAL ? (e->code = ERR_VAULT_CREDENTIAL) : err;
+	if (err == ERR_CREDENTIAL && e)
+		e->code = ERR_VAULT_CREDENTIAL;
+	return err == ERR_CREDENTIAL ? ERR_VAULT_CREDENTIAL : err;
 }
 
 static enum err read_credential(const char *name, struct deadline deadline, struct secret **ret, struct err_ctx *e)
@@ -61,10 +63,12 @@ static enum err log_in(const struct vault_settings *s, struct deadline deadline,
 	return err;
 }
 
-/* A signal is no failure of Vault's, and may not stay. */
-static bool stays(enum err err)
+/* A signal is no failure of Vault's, and one that had no time may yet answer. */
+static bool stays(const struct protector_context *c, enum err err)
 {
-	return err_info(err)->class != CLASS_INTERRUPTED && err_info(err)->class != CLASS_BUG;
+	enum err_class class = err_info(err)->class;
+
+	return class != CLASS_INTERRUPTED && class != CLASS_BUG && !(c->hedged && class == CLASS_UNAVAILABLE);
 }
 
 enum err protector_vault_node(struct protector_context *c, struct deadline deadline, struct vault **ret,
@@ -75,7 +79,7 @@ enum err protector_vault_node(struct protector_context *c, struct deadline deadl
 
 	if (!err && !c->vault) {
 		err = log_in(settings_of(c), deadline, &c->vault, &own);
-		if (stays(err))
+		if (stays(c, err))
 			c->vault_error = own;
 	} else if (err) {
 		own = c->vault_error;
@@ -158,19 +162,31 @@ static enum err begin(const struct protector_context *c, const struct slot *slot
 	return ERR_OK;
 }
 
+static enum err decrypt(struct vault *v, const struct slot *slot, const struct slot_vault *s, struct secret **ret,
+			struct err_ctx *e)
+{
+	const struct transit_key key = key_of(s->key, &slot->keyring, &slot->uuid);
+
+	return vault_transit_decrypt(v, &key, s->ciphertext, ret, e);
+}
+
 static enum err open_slot(struct protector_context *c, const struct slot *slot, struct deadline deadline,
 			  struct secret **ret_secret, struct err_ctx *e)
 {
+	struct err_ctx own = { 0 };
 	struct slot_vault s;
 	struct vault *v;
-	enum err err = begin(c, slot, &s, e);
-	const struct transit_key key = key_of(s.key, &slot->keyring, &slot->uuid);
+	enum err err = begin(c, slot, &s, &own);
 
 	deadline = deadline_min(deadline, deadline_in(settings_of(c)->timeout_ms));
 	if (!err)
-		err = protector_vault_node(c, deadline, &v, e);
+		err = protector_vault_node(c, deadline, &v, &own);
 	if (!err)
-		err = vault_transit_decrypt(v, &key, s.ciphertext, ret_secret, e);
+		err = decrypt(v, slot, &s, ret_secret, &own);
+	if (err_info(err)->class == CLASS_UNAVAILABLE && stays(c, err))
+		c->vault_error = own;
+	if (err && e)
+		*e = own;
 	return err;
 }
 
@@ -193,6 +209,7 @@ void protector_vault_clear(struct protector_context *c)
 
 const struct protector protector_vault = {
 	.type = "vault",
+	.remote = true,
 	.protect = protect,
 	.open = open_slot,
 	.check = check,

@@ -7,12 +7,13 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 import uuid
 
 import headers
-from conftest import assert_done, keep_secret, run, zseal
+from conftest import ERRORS, assert_done, keep_secret, pipe_with, run, zseal  # pylint: disable=unused-import
 
 BAO = os.environ.get("ZSEAL_BAO", "bao")
 ADDRESS = "http://127.0.0.1:8200"
@@ -40,6 +41,13 @@ class Bao:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def freeze(self):
+        """Takes connections as ever, and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def ask(self, method, path, body=None, token=ROOT):
         """(status, answer)."""
@@ -70,9 +78,9 @@ def context_of(value):
     return base64.b64encode(uuid.UUID(slot["keyring"]).bytes + uuid.UUID(slot["uuid"]).bytes).decode()
 
 
-def policy(contexts):
+def policy(contexts, key="zfs-wrapper-tank"):
     return json.dumps({"path": {
-        "transit/decrypt/zfs-wrapper-tank": {
+        f"transit/decrypt/{key}": {
             "capabilities": ["update"], "required_parameters": ["context"],
             "allowed_parameters": {"ciphertext": [], "context": contexts}},
         "auth/token/revoke-self": {"capabilities": ["update"]}}})
@@ -113,10 +121,10 @@ def configure(node, *lines, unlock=("order = vault, tpm2",), address=(ADDRESS,))
     node.path("/etc/zseal/zseal.conf").write_text(text)
 
 
-def allow(bao, *names, dataset="tank"):
+def allow(bao, *names, dataset="tank", key="zfs-wrapper-tank"):
     """The node's policy names the contexts of these slots."""
     slots = headers.read(bao.node, dataset).slots
-    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy([context_of(slots[name]) for name in names])})
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy([context_of(slots[name]) for name in names], key)})
 
 
 def admin(node, *argv, **kw):
@@ -126,7 +134,102 @@ def admin(node, *argv, **kw):
 
 def add_slot(bao, *argv):
     """Adds a vault slot to tank. The policy allows any context while it is made, then this one."""
-    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy([]).replace('"required_parameters": ["context"], ', "")})
+    open_policy(bao)
     result = assert_done(admin(bao.node, "slot", "add", "tank", "vault", *argv))
     allow(bao, "vault")
     return result
+
+
+def open_policy(bao, key="zfs-wrapper-tank"):
+    """Any context, until the slot that is to be made has one."""
+    text = policy([], key).replace('"required_parameters": ["context"], ', "")
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": text})
+
+
+def sentence(error):
+    return ERRORS[error].sentence
+
+
+def role_id(bao):
+    return bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
+
+
+def set_token_type(bao, kind):
+    bao.must("POST", f"auth/approle/role/{ROLE}", {"token_type": kind})
+
+
+def decrypt(bao, value):
+    """The slot secret, as whoever may ask Transit gets it."""
+    protect = json.loads(value)["protect"]
+    answer = bao.must("POST", f"transit/decrypt/{protect['key']}",
+                      {"ciphertext": protect["ciphertext"], "context": context_of(value)})
+    return base64.b64decode(answer["data"]["plaintext"])
+
+
+@contextlib.contextmanager
+def key_file(node):
+    """A raw key in the machine's memory."""
+    key = os.urandom(32)
+    keep_secret(node.world, key)
+    path = node.path("/run/lab/tmp/key")
+    path.write_bytes(key)
+    path.chmod(0o600)
+    try:
+        yield "/run/lab/tmp/key"
+    finally:
+        path.unlink()
+
+
+SILENT = """
+import socket
+listener = socket.create_server(("127.0.0.1", 8299))
+kept = []
+print("ready", flush=True)
+while True:
+    kept.append(listener.accept())
+    open("/run/lab/tmp/connected", "w").close()
+"""
+
+
+@contextlib.contextmanager
+def silent_server(node):
+    """Takes connections, and never says anything."""
+    with node.popen(["/usr/bin/python3", "-c", SILENT], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield "http://127.0.0.1:8299"
+        finally:
+            process.kill()
+
+
+def await_connection(node):
+    deadline = time.monotonic() + 30
+    while not node.path("/run/lab/tmp/connected").exists():
+        assert time.monotonic() < deadline, "nobody connects"
+        time.sleep(0.02)
+
+
+def await_event(node, **fields):
+    """Until the journal has an entry with these."""
+    deadline = time.monotonic() + 60
+    while not any(fields.items() <= entry.items() for entry in node.journal()):
+        assert time.monotonic() < deadline, f"nothing in the journal with {fields}"
+        time.sleep(0.05)
+
+
+def encrypt_credentials(node):
+    """To the host's key alone."""
+    folder = node.path("/etc/credstore.encrypted")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    run(node, "systemd-creds", "setup")
+    for name in ("zseal-vault-role-id", "zseal-vault-secret-id"):
+        run(node, "systemd-creds", "encrypt", "--with-key=host", f"--name={name}", f"/etc/credstore/{name}",
+            f"/etc/credstore.encrypted/{name}")
+        (node.path("/etc/credstore") / name).unlink()
+
+
+def forget_host_key(node):
+    path = node.path("/var/lib/systemd/credential.secret")
+    run(node, "chattr", "-i", "/var/lib/systemd/credential.secret")
+    path.unlink()
+    run(node, "systemd-creds", "setup")
