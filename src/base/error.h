@@ -169,6 +169,10 @@ enum err_class {
 	X(VAULT_NOT_FOUND, "vault-not-found", STATE, "Vault has nothing there",                                        \
 	  "compare the mounts in zseal.conf with the server's: bao secrets list, bao auth list; or run zseal vault setup") \
 	X(VAULT_REQUEST, "vault-request", STATE, "Vault refuses the request", "see the log of the server named above") \
+	X(VAULT_POLICY, "vault-policy", STATE, "the policy is not one that zseal wrote",                               \
+	  "leave it to whoever wrote it: zseal vault setup --print-policy prints what it needs to have")               \
+	X(VAULT_WRAPPED, "vault-wrapped", REFUSED, "the wrapping token gives no secret_id of this machine's role",     \
+	  "if nobody of yours used it, somebody has seen it: revoke the secret_id, then make a new one")               \
 	X(VAULT_TOKEN, "vault-token", USAGE, "no token of an administrator was given",                                 \
 	  "set BAO_TOKEN or VAULT_TOKEN, or give it by --vault-token-fd N")                                            \
 	/* taking over what exists */                                                                                  \

@@ -14,6 +14,7 @@ enum err session_begin(struct session *s, const struct invocation *inv, struct e
 	s->context.tcti = s->config.tcti;
 	s->context.stretch = s->config.stretch;
 	s->context.vault_settings = &s->config.vault;
+	s->context.dry_run = inv->dry_run;
 	return err;
 }
 

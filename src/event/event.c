@@ -87,6 +87,8 @@ static void describe_event(const struct event *ev, struct value *v)
 		value_add(v, "%s slot %s", is_text(ev->dataset) ? "," : ":", ev->slot);
 	if (is_text(ev->credential))
 		value_add(v, ": %s", ev->credential);
+	if (is_text(ev->vault.key))
+		value_add(v, ": %s", ev->vault.key);
 	if (is_text(ev->vault.address))
 		value_add(v, ": %s", ev->vault.address);
 	if (is_text(ev->vault.path))
@@ -147,6 +149,7 @@ static void add_vault(struct event_entry *entry, const struct event_vault *v)
 	add_text(entry, "ZSEAL_VAULT_ADDRESS", v->address);
 	add_text(entry, "ZSEAL_VAULT_METHOD", v->method);
 	add_text(entry, "ZSEAL_VAULT_PATH", v->path);
+	add_text(entry, "ZSEAL_VAULT_KEY", v->key);
 	if (v->status)
 		add_field(entry, "ZSEAL_HTTP_STATUS", "%ld", v->status);
 	add_text(entry, "ZSEAL_VAULT_REQUEST_ID", v->request_id);

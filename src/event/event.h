@@ -78,6 +78,10 @@
 	X(VAULT_PLAIN, "vault-plain", "ec7646a3c9e34195a022b689a203e0df", 4, "Vault is asked without encryption",                 \
 	  "An address in zseal.conf begins with http://, which [vault] allow-http allows:\n"                           \
 	  "whoever is on the way reads the secret_id and what protects the keys.")                                     \
+	X(VAULT_KEY_SHARED, "vault-key-shared", "2144d39c0a16481692d7c7c7c115cf56", 4, "A Transit key does not derive",           \
+	  "Whoever may decrypt with the key @ZSEAL_VAULT_KEY@ opens what every slot of it holds,\n"                    \
+	  "other nodes' too: no policy can tell them apart. A key that derives is made by\n"                           \
+	  "zseal vault setup; then make the slots anew.")                                                              \
 	X(CREDENTIAL_PLAIN, "credential-plain", "8f2028b491fd4884b7d0405b248c9c58", 4, "A credential is not encrypted",           \
 	  "@ZSEAL_CREDENTIAL@ was read from a plain file in /etc/credstore. Encrypt it to\n"                            \
 	  "this machine: systemd-creds encrypt.")                                                                                    \
@@ -106,6 +110,7 @@ struct event_vault {
 	const char *method;      /* ZSEAL_VAULT_METHOD */
 	const char *path;        /* ZSEAL_VAULT_PATH */
 	long status;             /* ZSEAL_HTTP_STATUS, 0 for none */
+	const char *key;         /* ZSEAL_VAULT_KEY */
 	const char *request_id;  /* ZSEAL_VAULT_REQUEST_ID */
 	const char *correlation; /* ZSEAL_VAULT_CORRELATION_ID */
 };

@@ -36,6 +36,9 @@ struct protector_context {
 	const struct secret *vault_token; /* an administrator's, for making slots, or NULL */
 	const struct vault_settings *vault_admin_settings; /* where it is good */
 	struct vault *vault_admin;
+	bool dry_run;                /* nothing outside of the header is changed for a new slot either */
+	struct secret *vault_made;   /* of a dry run: what cannot be proven, since Vault's policy was left as it is */
+	struct uuid vault_made_for;
 };
 
 void protector_context_clear(struct protector_context *c);

@@ -13,6 +13,7 @@
 #include "protector/protector.h"
 #include "protector/vault.h"
 #include "sys/credstore.h"
+#include "vault/policy.h"
 
 static const struct vault_settings *settings_of(const struct protector_context *c)
 {
@@ -113,6 +114,68 @@ static enum err open_for_making(struct protector_context *c, struct deadline dea
 	return ERR_OK;
 }
 
+/* ---- making ---- */
+
+/* A key that does not derive opens every slot's ciphertext for whoever may decrypt with it: an older site's, accepted. */
+static enum err look_at_key(struct vault *v, const struct transit_key *key, struct err_ctx *e)
+{
+	struct err_ctx own = { 0 };
+	bool derived = true;
+	enum err err = vault_transit_look(v, key->name, &derived, &own);
+
+	if (!err && !derived)
+		event_emit(&(struct event){ .id = EVENT_VAULT_KEY_SHARED, .vault = { .key = key->name } });
+	if (!err || err == ERR_VAULT_DENIED)
+		return ERR_OK;
+	if (e)
+		*e = own;
+	return err;
+}
+
+/*
+ * The node's policy has to name the new slot's context. Where this token may not write it, or somebody else wrote it, it
+ * may allow the slot all the same: the proof that follows tells.
+ */
+static enum err allow_slot(struct protector_context *c, struct vault *v, const struct transit_key *key, struct err_ctx *e)
+{
+	char node[VAULT_WORD_SIZE], role[VAULT_ROLE_SIZE];
+	_cleanup_(json_decrefp) json_t *policy = NULL;
+	struct err_ctx own = { 0 };
+	bool changed = false;
+	enum err err;
+
+	vault_node_name(settings_of(c), node);
+	vault_role_name(node, role);
+	err = vault_policy_load(v, role, &policy, &own);
+	if (!err)
+		err = vault_policy_allow(policy, settings_of(c), key, true, &changed, &own);
+	if (!err && changed)
+		err = vault_policy_store(v, role, policy, &own);
+	if (!err || err == ERR_VAULT_DENIED || err == ERR_VAULT_POLICY)
+		return ERR_OK;
+	if (e)
+		*e = own;
+	return err;
+}
+
+static enum err prepare_vault(struct protector_context *c, struct vault *v, const struct transit_key *key,
+			      struct err_ctx *e)
+{
+	enum err err = c->vault_token ? look_at_key(v, key, e) : ERR_OK;
+
+	return err || !c->vault_token || c->dry_run ? err : allow_slot(c, v, key, e);
+}
+
+static enum err remember_made(struct protector_context *c, const struct uuid *slot, const struct secret *s,
+			      struct err_ctx *e)
+{
+	if (!c->dry_run)
+		return ERR_OK;
+	c->vault_made_for = *slot;
+	secret_free(TAKE(c->vault_made));
+	return secret_new_copy(secret_data(s), secret_size(s), &c->vault_made, e);
+}
+
 /* ---- the protector ---- */
 
 static struct transit_key key_of(const char *name, const struct uuid *keyring, const struct uuid *slot)
@@ -137,9 +200,13 @@ static enum err protect(struct protector_context *c, const struct protect_reques
 	const struct transit_key key = key_of(s.key, &r->keyring, &r->slot);
 	enum err err = open_for_making(c, r->deadline, &v, e);
 	if (!err)
+		err = prepare_vault(c, v, &key, e);
+	if (!err)
 		err = secret_new_random(KEY_SIZE, &secret, e);
 	if (!err)
 		err = vault_transit_encrypt(v, &key, secret, s.ciphertext, e);
+	if (!err)
+		err = remember_made(c, &r->slot, secret, e);
 	if (!err)
 		err = slot_vault_print(&s, ret_protect, e);
 	if (!err)
@@ -178,6 +245,8 @@ static enum err open_slot(struct protector_context *c, const struct slot *slot, 
 	struct vault *v;
 	enum err err = begin(c, slot, &s, &own);
 
+	if (!err && c->vault_made && uuid_equal(&slot->uuid, &c->vault_made_for))
+		return secret_new_copy(secret_data(c->vault_made), secret_size(c->vault_made), ret_secret, e);
 	deadline = deadline_min(deadline, deadline_in(settings_of(c)->timeout_ms));
 	if (!err)
 		err = protector_vault_node(c, deadline, &v, &own);
@@ -205,6 +274,7 @@ void protector_vault_clear(struct protector_context *c)
 {
 	vault_close(TAKE(c->vault));
 	vault_close(TAKE(c->vault_admin));
+	secret_free(TAKE(c->vault_made));
 }
 
 const struct protector protector_vault = {

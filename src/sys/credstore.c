@@ -7,6 +7,7 @@
 
 #include "sys/credential.h"
 #include "sys/credstore.h"
+#include "sys/file.h"
 #include "sys/process.h"
 
 /* Where a credential is. */
@@ -134,6 +135,84 @@ enum err credstore_read(const char *name, struct deadline deadline, struct secre
 	*ret = TAKE(s);
 	*ret_plain = place.plain;
 	return ERR_OK;
+}
+
+/* ---- making one ---- */
+
+/*
+ * PCR 23 is the application's, zero after every boot: what is sealed to it survives a new firmware, so that one update
+ * does not close both the TPM's slot and this. No PCR at all would be right too, but systemd 252 encrypts so what it
+ * then cannot decrypt.
+ */
+static enum err encrypt(const char *name_option, const struct secret *s, enum credstore_key key, struct deadline deadline,
+			char **ret, struct err_ctx *e)
+{
+	_cleanup_(child_result_clearp) struct child_result *done = &(struct child_result){ 0 };
+	static const char *const keys[] = { [CREDSTORE_HOST_AND_TPM] = "--with-key=host+tpm2", [CREDSTORE_HOST] = "--with-key=host" };
+	const struct child child = {
+		.argv = (const char *const[]){ "systemd-creds", keys[key], "--tpm2-pcrs=23", name_option, "encrypt", "-", "-", NULL },
+		.input = s, .output_max = 64 << 10, .deadline = deadline,
+	};
+	enum err err = process_run(&child, done, e);
+
+	if (err)
+		return err;
+	if (done->status != 0)
+		return err_set(e, ERR_CREDENTIAL, "systemd-creds: %s", *done->complaint ? done->complaint : "no reason told");
+	*ret = TAKE(done->output);
+	return ERR_OK;
+}
+
+/* By its own name, but beside its place: the name is part of what is encrypted. */
+static enum err prove(const char *name, const char *path, const struct secret *s, struct deadline deadline,
+		      struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *again = NULL;
+	enum err err = decrypt(name, path, deadline, &again, e);
+
+	if (!err && !secret_equal(again, s))
+		err = err_set(e, ERR_CREDENTIAL, "what systemd-creds decrypts is not what it encrypted");
+	return err;
+}
+
+static enum err write_proven(const char *name, const struct secret *s, const char *text, struct deadline deadline,
+			     struct err_ctx *e)
+{
+	_cleanup_free_ char *path = NULL, *trial = NULL, *plain = NULL;
+	enum err err = str_format(&path, e, CREDSTORE_ENCRYPTED "%s", name);
+
+	if (!err)
+		err = str_format(&trial, e, CREDSTORE_ENCRYPTED "%s.new", name);
+	if (!err)
+		err = str_format(&plain, e, CREDSTORE_PLAIN "%s", name);
+	if (!err)
+		err = file_write(trial, text, 0600, e);
+	if (err)
+		return err;
+	err = prove(name, trial, s, deadline, e);
+	if (!err)
+		err = file_write(path, text, 0600, e);
+	if (!err)
+		err = file_remove(plain, e);
+	enum err removed = file_remove(trial, err ? NULL : e);
+	return err ? err : removed;
+}
+
+enum err credstore_write(const char *name, const struct secret *s, enum credstore_key key, struct deadline deadline,
+			 struct err_ctx *e)
+{
+	_cleanup_free_ char *text = NULL, *name_option = NULL;
+	enum err err = name_is_usable(name) ? ERR_OK : err_set(e, ERR_USAGE, "'%.64s' is no credential's name", name);
+
+	if (!err)
+		err = str_format(&name_option, e, "--name=%s", name);
+	if (!err)
+		err = file_make_folder("/etc/credstore.encrypted", 0700, e);
+	if (!err)
+		err = encrypt(name_option, s, key, deadline, &text, e);
+	if (!err)
+		err = write_proven(name, s, text, deadline, e);
+	return err_wrap(e, err, "credential %s", name);
 }
 
 enum err credstore_check(const char *name, struct err_ctx *e)

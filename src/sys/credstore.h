@@ -23,5 +23,15 @@
 must_check enum err credstore_read(const char *name, struct deadline deadline, struct secret **ret, bool *ret_plain,
 				   struct err_ctx *e);
 
+/* What a credential can be encrypted to. */
+enum credstore_key { CREDSTORE_HOST_AND_TPM, CREDSTORE_HOST };
+
+/*
+ * Encrypts a credential, opens it again as proof, and only then replaces the one of that name. A plain one of that name
+ * is removed. Errors: ERR_CREDENTIAL, ERR_IO, ERR_INTERRUPTED, ERR_NO_MEMORY. Blocks: until the deadline.
+ */
+must_check enum err credstore_write(const char *name, const struct secret *s, enum credstore_key key,
+				    struct deadline deadline, struct err_ctx *e);
+
 /* Whether there is such a file and it may be used, without opening it. Errors: as above. */
 must_check enum err credstore_check(const char *name, struct err_ctx *e);

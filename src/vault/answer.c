@@ -72,6 +72,28 @@ enum err vault_answer_unexpected(const struct vault *v, const struct vault_quest
 			    v->settings->addresses[v->winner], q->path);
 }
 
+/* Nothing secret in it: the text is made in ordinary memory. */
+enum err vault_ask_json(struct vault *v, const char *method, const char *path, json_t *body, struct vault_answer *ret,
+			struct err_ctx *e)
+{
+	_cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	_cleanup_secret_ struct secret *bytes = NULL;
+	bool given = body != NULL;
+	enum err err = ERR_OK;
+
+	json_decref(body);
+	if (given && !text)
+		return err_set(e, ERR_NO_MEMORY, "room for a request");
+	if (!given && !str_equal(method, "GET"))
+		return err_set(e, ERR_NO_MEMORY, "room for a request");
+	if (text)
+		err = secret_new_copy(text, strlen(text), &bytes, e);
+	if (err)
+		return err;
+	const struct vault_question q = { .method = method, .path = path, .body = bytes };
+	return vault_ask(v, &q, ret, e);
+}
+
 /* ---- bodies ---- */
 
 static void add_bytes(struct body *b, const void *bytes, size_t n)

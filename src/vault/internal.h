@@ -11,6 +11,7 @@ struct vault {
 	struct deadline deadline;
 	struct secret *token;
 	bool gives_back;    /* the token is our own login's, and of a kind that can be revoked */
+	uint64_t ttl_s;     /* of the login's token */
 	bool has_winner;
 	unsigned winner;    /* of settings->addresses */
 	char correlation[UUID_TEXT_SIZE];

@@ -30,6 +30,7 @@ static enum err take_token(struct vault *v, const struct vault_question *q, cons
 	if (!err && vault_set_token(v, token, NULL))
 		err = vault_answer_bad(v, q, "no token", e);
 	v->gives_back = !err && !(type && str_equal(type, "batch"));
+	v->ttl_s = (uint64_t)json_integer_value(json_object_get(json_object_get(a->json, "auth"), "lease_duration"));
 	return err;
 }
 
@@ -66,6 +67,70 @@ enum err vault_login(struct vault *v, const struct secret *role_id, const struct
 	secret_free(TAKE(v->token));
 	err = vault_ask(v, &q, a, e);
 	return err ? err : judge_login(v, &q, a, e);
+}
+
+struct vault_login_info vault_login_info(const struct vault *v)
+{
+	return (struct vault_login_info){
+		.address = v->settings->addresses[v->winner], .ttl_s = v->ttl_s, .batch = !v->gives_back,
+	};
+}
+
+/* ---- a secret_id that comes wrapped ---- */
+
+/* Who asks is the wrapping token itself. */
+static enum err ask_wrapping(struct vault *v, const char *path, const struct secret *wrapped, bool once,
+			     struct vault_answer *ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *body = NULL;
+	struct body b = { 0 };
+
+	body_add(&b, once ? "{" : "{\"token\":");
+	if (!once)
+		body_add_secret(&b, wrapped);
+	body_add(&b, "}");
+	enum err err = once ? vault_set_token(v, wrapped, e) : ERR_OK;
+	if (!err)
+		err = body_take(&b, &body, e);
+	const struct vault_question q = { .method = "POST", .path = path, .body = body, .once = once };
+	if (!err)
+		err = vault_ask(v, &q, ret, e);
+	secret_free(TAKE(v->token));
+	if (!err && ret->status != 200)
+		err = err_set_http(e, ERR_VAULT_WRAPPED, ret->status, "it is used up, too old, or none");
+	return err;
+}
+
+/* Looking does not use it up: a token that came from elsewhere is left to whoever has to explain it. */
+static enum err check_origin(struct vault *v, const struct secret *wrapped, const char *role, struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	_cleanup_free_ char *expected = NULL;
+	enum err err = str_format(&expected, e, "auth/%s/role/%s/secret-id", v->settings->approle_mount, role);
+
+	if (!err)
+		err = ask_wrapping(v, "sys/wrapping/lookup", wrapped, false, a, e);
+	if (err)
+		return err;
+	const char *path = vault_answer_text(a, "data", "creation_path");
+	return path && str_equal(path, expected) ? ERR_OK
+						 : err_set(e, ERR_VAULT_WRAPPED, "it does not come from %s", expected);
+}
+
+enum err vault_unwrap_secret_id(struct vault *v, const struct secret *wrapped, const char *role, struct secret **ret,
+				struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	enum err err = check_origin(v, wrapped, role, e);
+
+	if (!err)
+		err = ask_wrapping(v, "sys/wrapping/unwrap", wrapped, true, a, e);
+	if (err)
+		return err;
+	const char *text = vault_answer_text(a, "data", "secret_id");
+	if (!text || !*text || strlen(text) > 1024)
+		return err_set(e, ERR_VAULT_WRAPPED, "there is no secret_id in it");
+	return secret_new_copy(text, strlen(text), ret, e);
 }
 
 void vault_give_back(struct vault *v, struct deadline deadline)

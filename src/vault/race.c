@@ -148,6 +148,46 @@ static enum err run(struct race *r, bool *ret_won, unsigned *ret_winner, struct 
 	return err;
 }
 
+static void survey_one(const struct exchange *x, struct vault_health *ret)
+{
+	_cleanup_(json_decrefp) json_t *json = NULL;
+	enum err err = x->done ? exchange_error(x, &ret->error)
+			       : err_set(&ret->error, ERR_VAULT_DOWN, "%s: no answer in time", x->address);
+
+	ret->address = x->address;
+	if (err)
+		return;
+	json = json_loadb((const char *)secret_data(x->body), x->size, JSON_REJECT_DUPLICATES, NULL);
+	const char *version = json_string_value(json_object_get(json, "version"));
+	snprintf(ret->version, sizeof(ret->version), "%s", version ? version : "");
+	ret->standby = x->status == 429 && is_health(x);
+	err = ret->standby ? ERR_OK : vault_status_error(x->status, x->address, &ret->error);
+	if (!err && !ret->standby && (x->status != 200 || !is_health(x)))
+		(void)!err_set(&ret->error, ERR_VAULT_ANSWER, "%s: status %ld of sys/health", x->address, x->status);
+}
+
+static bool all_done(const struct race *r)
+{
+	for (unsigned i = 0; i < r->n_started; i++)
+		if (!r->exchanges[i].done)
+			return false;
+	return true;
+}
+
+enum err vault_survey(struct vault *v, struct vault_health ret[static VAULT_ADDRESSES_MAX], struct err_ctx *e)
+{
+	_cleanup_(race_end) struct race r = { .vault = v };
+	enum err err = ERR_OK;
+
+	while (!err && r.n_started < v->settings->n_addresses)
+		err = start_next(&r, e);
+	while (!err && !all_done(&r) && deadline_left_ms(v->deadline) > 0)
+		err = http_step(&v->http, v->deadline, e);
+	for (unsigned i = 0; !err && i < r.n_started; i++)
+		survey_one(&r.exchanges[i], &ret[i]);
+	return err;
+}
+
 enum err vault_race(struct vault *v, struct err_ctx *e)
 {
 	_cleanup_(race_end) struct race r = { .vault = v, .next = deadline_in(0) };

@@ -52,6 +52,22 @@ static enum err ask_transit(struct vault *v, const char *verb, const struct tran
 	return err;
 }
 
+enum err vault_transit_look(struct vault *v, const char *key, bool *ret_derived, struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "%s/keys/%s", v->settings->transit_mount, key);
+
+	if (!err)
+		err = vault_ask_json(v, "GET", path, NULL, a, e);
+	if (err)
+		return err;
+	if (a->status != 200)
+		return err_set_http(e, ERR_VAULT_KEY, a->status, "%s: there is no key %s; zseal vault setup makes it", path, key);
+	*ret_derived = json_is_true(json_object_get(json_object_get(a->json, "data"), "derived"));
+	return ERR_OK;
+}
+
 enum err vault_transit_encrypt(struct vault *v, const struct transit_key *key, const struct secret *plain,
 			       char ret[static VAULT_CIPHERTEXT_MAX], struct err_ctx *e)
 {

@@ -51,6 +51,38 @@ must_check enum err vault_transit_encrypt(struct vault *v, const struct transit_
 must_check enum err vault_transit_decrypt(struct vault *v, const struct transit_key *key, const char *ciphertext,
 					  struct secret **ret, struct err_ctx *e);
 
+/*
+ * Whether Transit has the key, and derives: *ret_derived. Errors: ERR_VAULT_KEY; ERR_VAULT_DENIED, if this token may
+ * not look; those of vault_ask().
+ */
+must_check enum err vault_transit_look(struct vault *v, const char *key, bool *ret_derived, struct err_ctx *e);
+
+/* What the last login got: how long its token lives, and whether it is of a kind that is given back. */
+struct vault_login_info {
+	const char *address;
+	uint64_t ttl_s;
+	bool batch;
+};
+struct vault_login_info vault_login_info(const struct vault *v);
+
+/* What a server says of itself. e.code is ERR_OK if it is active. */
+struct vault_health {
+	const char *address;
+	bool standby;
+	char version[32];
+	struct err_ctx error;
+};
+/* Asks each address; there are as many as settings has. Errors: ERR_INTERRUPTED, ERR_NO_MEMORY. Blocks: as vault_ask(). */
+must_check enum err vault_survey(struct vault *v, struct vault_health ret[static VAULT_ADDRESSES_MAX],
+				 struct err_ctx *e);
+
+/*
+ * Takes the secret_id out of a wrapping token, once and only if it came from the role of that name.
+ * Errors: ERR_VAULT_WRAPPED, those of vault_ask().
+ */
+must_check enum err vault_unwrap_secret_id(struct vault *v, const struct secret *wrapped, const char *role,
+					   struct secret **ret, struct err_ctx *e);
+
 /* ---- for the modules of vault/ and the set-up ---- */
 
 /* What may be asked. */
@@ -76,6 +108,10 @@ DEFINE_CLEANUP(struct vault_answer *, vault_answer_clear)
  */
 must_check enum err vault_ask(struct vault *v, const struct vault_question *q, struct vault_answer *ret,
 			      struct err_ctx *e);
+
+/* The same with a body of JSON, which it frees (NULL: none). */
+must_check enum err vault_ask_json(struct vault *v, const char *method, const char *path, json_t *body,
+				   struct vault_answer *ret, struct err_ctx *e);
 
 /* A text in an answer, such as "auth", "client_token"; NULL if it is not there. Borrowed. */
 const char *vault_answer_text(const struct vault_answer *a, const char *outer, const char *inner);
