@@ -9,9 +9,9 @@ import pytest
 import headers
 import vaulting
 from conftest import (assert_done, assert_opens, assert_refused, assert_said, create_pool, is_locked, keep_secret, lock,
-                      one_zfs, run, zseal)
+                      one_zfs, pipe_with, run, zseal)
 from typed import slots
-from vaulting import add_slot, admin, allow, configure, give, new_secret_id
+from vaulting import add_slot, admin, configure, give, new_secret_id
 
 pytestmark = one_zfs
 
@@ -20,11 +20,11 @@ pytestmark = one_zfs
 def bao(node):
     """A pool with slots for TPM, recovery key and Vault, locked; the machine asks Vault first."""
     node.tank = create_pool(node)
-    with vaulting.running(node) as made:
-        vaulting.set_up(made)
-        add_slot(made)
-        lock(node, "tank")
-        yield made
+    made = vaulting.Vault(node)
+    vaulting.set_up(made)
+    add_slot(made)
+    lock(node, "tank")
+    return made
 
 
 def asked(node):
@@ -85,7 +85,7 @@ def test_many_roots_cost_one_login(bao):
 def test_request_is_told_with_its_marks(bao):
     assert_opens(bao.node, "tank")
     login, decrypt = [e for e in bao.node.journal() if e["ZSEAL_EVENT"] == "vault-asked"][-2:]
-    assert login["ZSEAL_VAULT_ADDRESS"] == vaulting.ADDRESS
+    assert login["ZSEAL_VAULT_ADDRESS"] == bao.address
     assert login["ZSEAL_VAULT_CORRELATION_ID"] == decrypt["ZSEAL_VAULT_CORRELATION_ID"]
     assert login["ZSEAL_VAULT_REQUEST_ID"] != decrypt["ZSEAL_VAULT_REQUEST_ID"]
 
@@ -112,22 +112,20 @@ def test_plaintext_in_vault_is_the_slot_secret_alone(bao):
 
 def test_dry_run_changes_nothing(bao):
     before = headers.read(bao.node)
-    vaulting.open_policy(bao)
-    result = assert_done(admin(bao.node, "slot", "add", "tank", "vault", "--name", "second", "--dry-run"))
+    policy = bao.ask("GET", "sys/policies/acl/zseal-a")[1]["data"]
+    result = assert_done(admin(bao, "slot", "add", "tank", "vault", "--name", "second", "--dry-run"))
     assert "would be added" in result.stdout and headers.read(bao.node) == before
+    assert bao.ask("GET", "sys/policies/acl/zseal-a")[1]["data"] == policy
 
 
 def test_second_slot_of_another_key(bao):
     bao.must("POST", "transit/keys/other", {"derived": True})
-    vaulting.open_policy(bao, "other")
-    assert_done(admin(bao.node, "slot", "add", "tank", "vault", "--name", "second", "--transit-key", "other"))
-    allow(bao, "second", key="other")
+    assert_done(admin(bao, "slot", "add", "tank", "vault", "--name", "second", "--transit-key", "other"))
     assert_done(zseal(bao.node, "slot", "test", "tank", "second"))
 
 
 def test_token_by_a_descriptor(bao):
-    vaulting.open_policy(bao)
-    with vaulting.pipe_with(vaulting.ROOT + "\n") as fd:
+    with pipe_with(bao.token + "\n") as fd:
         assert_done(zseal(bao.node, "slot", "add", "tank", "vault", "--name", "second", "--vault-token-fd", str(fd),
                           pass_fds=(fd,)))
 
@@ -140,11 +138,9 @@ def test_nodes_own_token_may_not_encrypt(bao):
 
 def test_reseal(bao):
     before = headers.read(bao.node).slots["vault"]
-    vaulting.open_policy(bao)
-    assert_done(admin(bao.node, "slot", "reseal", "tank", "vault"))
+    assert_done(admin(bao, "slot", "reseal", "tank", "vault"))
     after = headers.read(bao.node).slots["vault"]
     assert vaulting.context_of(before) != vaulting.context_of(after)
-    allow(bao, "vault")
     assert_opens(bao.node, "tank")
 
 
@@ -158,13 +154,12 @@ def test_remove(bao):
     ("BAO_SKIP_VERIFY", "1", "SKIP_VERIFY"), ("VAULT_ADDR", "ftp://x", "VAULT_ADDR"), ("BAO_NAMESPACE", "a/../b", "NAMESPACE"),
     ("BAO_TLS_SERVER_NAME", "a b", "TLS_SERVER_NAME")])
 def test_environment_is_checked(bao, variable, value, word):
-    assert_refused(admin(bao.node, "slot", "add", "tank", "vault", "--name", "x", env={variable: value}), "usage", word)
+    assert_refused(admin(bao, "slot", "add", "tank", "vault", "--name", "x", env={variable: value}), "usage", word)
 
 
 def test_bao_wins_over_vault_in_the_environment(bao):
-    vaulting.open_policy(bao)
-    assert_done(admin(bao.node, "slot", "add", "tank", "vault", "--name", "second",
-                      env={"VAULT_ADDR": "http://127.0.0.1:1", "BAO_ADDR": vaulting.ADDRESS, "VAULT_TOKEN": "nonsense"}))
+    assert_done(admin(bao, "slot", "add", "tank", "vault", "--name", "second",
+                      env={"VAULT_ADDR": "https://127.0.0.1:1", "BAO_ADDR": bao.address, "VAULT_TOKEN": "nonsense"}))
 
 
 def test_unlocking_takes_nothing_from_the_environment(bao):
@@ -176,30 +171,28 @@ def test_unlocking_takes_nothing_from_the_environment(bao):
 
 @pytest.mark.parametrize("key", ["a/b", "..", "", "x" * 64, "a b"])
 def test_bad_transit_key(bao, key):
-    assert_refused(admin(bao.node, "slot", "add", "tank", "vault", "--name", "x", "--transit-key", key), "usage", "Transit")
+    assert_refused(admin(bao, "slot", "add", "tank", "vault", "--name", "x", "--transit-key", key), "usage", "Transit")
 
 
 # ---- Vault is away ----
 
 def test_vault_is_away(bao):
     """The TPM opens when the deadline has passed, and not before."""
-    bao.stop()
-    configure(bao.node, "timeout = 2")
+    bao.server.kill()
+    configure(bao, "timeout = 2")
     began = time.monotonic()
-    assert_falls_back(bao.node, "vault-down", vaulting.ADDRESS)
+    assert_falls_back(bao.node, "vault-down", bao.address)
     assert time.monotonic() - began >= 2
 
 
 def test_several_keyrings_wait_once(bao):
     """What was away for one keyring is away for the next."""
     other = create_pool(bao.node, "other", 2)
-    vaulting.open_policy(bao)
     bao.must("POST", "transit/keys/zfs-wrapper-other", {"derived": True})
-    vaulting.open_policy(bao, "zfs-wrapper-other")
-    assert_done(admin(bao.node, "slot", "add", "other", "vault"))
+    assert_done(admin(bao, "slot", "add", "other", "vault"))
     lock(bao.node, "other")
-    bao.stop()
-    configure(bao.node, "timeout = 2")
+    bao.server.kill()
+    configure(bao, "timeout = 2")
     began = time.monotonic()
     result = assert_done(zseal(bao.node, "unlock", "--all"))
     assert result.stdout.count("opened by fallback") == 2 and other.name in result.stdout
@@ -207,8 +200,8 @@ def test_several_keyrings_wait_once(bao):
 
 
 def test_fallback_for_programs(bao):
-    bao.stop()
-    configure(bao.node, "timeout = 1")
+    bao.server.kill()
+    configure(bao, "timeout = 1")
     (keyring,) = assert_done(zseal(bao.node, "unlock", "--json", "tank")).json["keyrings"]
     assert keyring["by_fallback"] is True
     assert keyring["attempts"][0]["error"]["class"] == "unavailable" and keyring["attempts"][1]["opened"]
@@ -216,52 +209,52 @@ def test_fallback_for_programs(bao):
 
 def test_no_fallback(bao):
     """zseal.conf's order is complete: what it leaves out is not tried."""
-    bao.stop()
-    configure(bao.node, "timeout = 1", unlock=("order = vault",))
-    assert_refused(zseal(bao.node, "unlock", "tank"), "vault-down", vaulting.ADDRESS)
+    bao.server.kill()
+    configure(bao, "timeout = 1", unlock=("order = vault",))
+    assert_refused(zseal(bao.node, "unlock", "tank"), "vault-down", bao.address)
     assert is_locked(bao.node, "tank")
 
 
 def test_hedge(bao):
     """The TPM opens after a second, though Vault would be waited for longer."""
-    bao.stop()
-    configure(bao.node, "timeout = 30", unlock=("order = vault, tpm2", "hedge = 1"))
+    bao.server.kill()
+    configure(bao, "timeout = 30", unlock=("order = vault, tpm2", "hedge = 1"))
     began = time.monotonic()
     assert_falls_back(bao.node, "vault-down")
     assert time.monotonic() - began < 15
 
 
 def test_hedged_slot_gets_all_its_time_in_the_end(bao):
-    configure(bao.node, "timeout = 60", "request-timeout = 1", unlock=("order = vault, tpm2", "hedge = 1", "slot-timeout = 60"))
+    configure(bao, "timeout = 60", "request-timeout = 1", unlock=("order = vault, tpm2", "hedge = 1", "slot-timeout = 60"))
     bao.node.tpm.off()
-    bao.freeze()
+    bao.server.stop()
     with bao.node.popen(["zseal", "unlock", "tank"]) as process:
         vaulting.await_event(bao.node, ZSEAL_EVENT="slot-failed", ZSEAL_SLOT="tpm2-a")
-        bao.thaw()
+        bao.server.cont()
         assert process.wait(60) == 0
     assert not is_locked(bao.node, "tank")
 
 
 def test_vault_comes_back_within_the_deadline(bao):
-    configure(bao.node, "timeout = 60", "request-timeout = 1", unlock=("order = vault", "slot-timeout = 60"))
-    bao.freeze()
+    configure(bao, "timeout = 60", "request-timeout = 1", unlock=("order = vault", "slot-timeout = 60"))
+    bao.server.stop()
     with bao.node.popen(["zseal", "unlock", "tank"]) as process:
-        vaulting.await_event(bao.node, ZSEAL_EVENT="vault-plain")
-        bao.thaw()
+        vaulting.await_event(bao.node, ZSEAL_EVENT="credential-plain")
+        bao.server.cont()
         assert process.wait(60) == 0
     assert not is_locked(bao.node, "tank")
 
 
 def test_sealed(bao):
     bao.must("POST", "sys/seal", {})
-    configure(bao.node, "timeout = 1")
+    configure(bao, "timeout = 1")
     assert_falls_back(bao.node, "vault-sealed")
 
 
 def test_interrupted(bao):
     """SIGTERM ends the waiting at once."""
     with vaulting.silent_server(bao.node) as address:
-        configure(bao.node, "timeout = 60", address=[address])
+        configure(bao, "timeout = 60", address=[address])
         with bao.node.popen(["zseal", "unlock", "tank"]) as process:
             vaulting.await_connection(bao.node)
             process.send_signal(signal.SIGTERM)
@@ -272,12 +265,12 @@ def test_interrupted(bao):
 def test_first_address_is_silent(bao):
     """The second one is asked a moment later, and answers."""
     with vaulting.silent_server(bao.node) as address:
-        configure(bao.node, address=[address, vaulting.ADDRESS])
+        configure(bao, address=[address, bao.address])
         assert "slot vault)" in assert_opens(bao.node, "tank").stdout
 
 
 def test_all_but_the_last_address_refuse(bao):
-    configure(bao.node, address=[f"http://127.0.0.1:{port}" for port in range(1, 8)] + [vaulting.ADDRESS])
+    configure(bao, address=[f"https://127.0.0.1:{port}" for port in range(1, 8)] + [bao.address])
     assert "slot vault)" in assert_opens(bao.node, "tank").stdout
 
 
@@ -349,7 +342,7 @@ def test_ciphertext_was_changed(bao):
 
 def test_slot_names_another_cluster(bao):
     """It is another machine's business: no alarm, no fallback."""
-    configure(bao.node, "cluster = elsewhere")
+    configure(bao, "cluster = elsewhere")
     result = assert_opens(bao.node, "tank")
     assert "tank: unlocked (slot tpm2-a)\n" in result.stdout
     assert vaulting.sentence("vault-unset") in result.stderr
@@ -426,10 +419,10 @@ def opened_files(node, *argv):
 
 
 def test_machine_with_tpm_slots_alone_has_no_network_code(bao):
-    configure(bao.node, unlock=("order = tpm2, vault",))
+    configure(bao, unlock=("order = tpm2, vault",))
     assert "libcurl" not in opened_files(bao.node, "zseal", "unlock", "tank")
     lock(bao.node, "tank")
-    configure(bao.node)
+    configure(bao)
     assert "libcurl" in opened_files(bao.node, "zseal", "unlock", "tank")
 
 
@@ -441,7 +434,7 @@ def test_libcurl_is_missing(bao):
 
 
 def test_plain_http_is_refused_unless_allowed(bao):
-    configure(bao.node, "allow-http = no")
+    configure(bao, address=[bao.plain_address])
     asked(bao.node)
     result = assert_opens(bao.node, "tank")
     assert "allow-http" in result.stderr and "slot tpm2-a" in result.stdout
@@ -449,6 +442,7 @@ def test_plain_http_is_refused_unless_allowed(bao):
 
 
 def test_plain_http_is_warned_of(bao):
+    configure(bao, "allow-http = yes", address=[bao.plain_address])
     assert_opens(bao.node, "tank")
     assert [e for e in bao.node.journal() if e["ZSEAL_EVENT"] == "vault-plain"]
 
@@ -458,14 +452,14 @@ def test_plain_http_is_warned_of(bao):
 @pytest.mark.parametrize("line", [
     "address = https://a/b", "address = https://u@a", "address = ftp://a", "address = https://", "address = a:8200",
     "address = https://a:0", "address = https://a:65536", "address = https://a?x", "address = https://a:1:2",
-    "address = http://127.0.0.1:8200", "ca = cert.pem", "ca = /a/../b", "server-name = a b", "namespace = a/../b", "namespace = /a",
+    "address = https://a\naddress = https://A:443", "ca = cert.pem", "ca = /a/../b", "server-name = a b", "namespace = a/../b", "namespace = /a",
     "approle-mount = a//b", "transit-mount = a.b", "cluster = a/b", "node = ..", "role-id = a/b", "allow-http = true",
     "timeout = 0", "timeout = 3601", "connect-timeout = 61", "request-timeout = 1s", "secret = x"])
 def test_configuration_is_strict(bao, line):
-    configure(bao.node, line)
+    configure(bao, line)
     assert_refused(zseal(bao.node, "status"), "config", "[vault]")
 
 
 def test_at_most_eight_addresses(bao):
-    configure(bao.node, address=[f"https://a{i}" for i in range(9)])
+    configure(bao, address=[f"https://a{i}" for i in range(9)])
     assert_refused(zseal(bao.node, "status"), "config", "[vault] address")

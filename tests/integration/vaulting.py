@@ -7,69 +7,36 @@ import base64
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import time
 import uuid
 
 import headers
-from conftest import ERRORS, assert_done, keep_secret, pipe_with, run, zseal  # pylint: disable=unused-import
+from conftest import ERRORS, assert_done, keep_secret, run, zseal
 
-BAO = os.environ.get("ZSEAL_BAO", "bao")
-ADDRESS = "http://127.0.0.1:8200"
-ROOT = "root-token-of-the-lab"
 ROLE = "zseal-a"
 
 
-class Bao:
-    """A development server on a machine's loopback."""
+class Vault:
+    """The world's development server, as one machine's key server and its administrator see it."""
 
     def __init__(self, node):
-        self.node, self.process, self.address = node, None, ADDRESS
-        keep_secret(node.world, ROOT)
+        self.node, self.server = node, node.world.bao()
+        self.address, self.plain_address, self.ca = self.server.url, self.server.plain_url, self.server.ca
+        # not the root token, which is the word "root": it is looked for in all that is printed
+        self.token = str(uuid.uuid4())
+        self.must("POST", "auth/token/create", {"id": self.token, "policies": ["root"]}, token=self.server.token)
+        keep_secret(node.world, self.token)
 
-    def start(self):
-        self.process = self.node.popen(
-            [BAO, "server", "-dev", f"-dev-root-token-id={ROOT}", "-dev-no-store-token",
-             "-dev-listen-address=127.0.0.1:8200"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
-        while self.node.run(["curl", "-sf", ADDRESS + "/v1/sys/health"]).returncode != 0:
-            assert time.monotonic() < deadline, "OpenBao does not start"
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def freeze(self):
-        """Takes connections as ever, and answers nothing."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def ask(self, method, path, body=None, token=ROOT):
+    def ask(self, method, path, body=None, token=None):
         """(status, answer)."""
-        done = run(self.node, "curl", "-sS", "-X", method, "-H", f"X-Vault-Token: {token}", "-w", "\n%{http_code}",
-                   *(["-d", json.dumps(body)] if body is not None else []), f"{ADDRESS}/v1/{path}")
-        text, status = done.rsplit("\n", 1)
-        return int(status), json.loads(text) if text.strip() else {}
+        answer = self.server.api(method, path, body, self.token if token is None else token)
+        return answer.status, answer.json or {}
 
-    def must(self, method, path, body=None, token=ROOT):
+    def must(self, method, path, body=None, token=None):
         status, answer = self.ask(method, path, body, token)
         assert status in (200, 204), (status, answer)
         return answer
-
-
-@contextlib.contextmanager
-def running(node):
-    bao = Bao(node)
-    try:
-        bao.start()
-        yield bao
-    finally:
-        bao.stop()
 
 
 def context_of(value):
@@ -97,7 +64,7 @@ def set_up(bao, token_type="batch"):
     role_id = bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
     give(bao.node, "zseal-vault-role-id", role_id)
     new_secret_id(bao)
-    configure(bao.node)
+    configure(bao)
 
 
 def new_secret_id(bao):
@@ -115,10 +82,10 @@ def give(node, name, text):
     (folder / name).chmod(0o600)
 
 
-def configure(node, *lines, unlock=("order = vault, tpm2",), address=(ADDRESS,)):
-    text = "\n".join(["[vault]", *(f"address = {one}" for one in address), "allow-http = yes", *lines,
+def configure(bao, *lines, unlock=("order = vault, tpm2",), address=None):
+    text = "\n".join(["[vault]", *(f"address = {one}" for one in address or [bao.address]), f"ca = {bao.ca}", *lines,
                       "[unlock]", *unlock, "[scrypt]", "time = 1", "memory = 16", ""])
-    node.path("/etc/zseal/zseal.conf").write_text(text)
+    bao.node.path("/etc/zseal/zseal.conf").write_text(text)
 
 
 def allow(bao, *names, dataset="tank", key="zfs-wrapper-tank"):
@@ -127,17 +94,14 @@ def allow(bao, *names, dataset="tank", key="zfs-wrapper-tank"):
     bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy([context_of(slots[name]) for name in names], key)})
 
 
-def admin(node, *argv, **kw):
+def admin(bao, *argv, **kw):
     """zseal with an administrator's token."""
-    return zseal(node, *argv, env={"BAO_TOKEN": ROOT, **kw.pop("env", {})}, **kw)
+    return zseal(bao.node, *argv, env={"BAO_TOKEN": bao.token, **kw.pop("env", {})}, **kw)
 
 
 def add_slot(bao, *argv):
-    """Adds a vault slot to tank. The policy allows any context while it is made, then this one."""
-    open_policy(bao)
-    result = assert_done(admin(bao.node, "slot", "add", "tank", "vault", *argv))
-    allow(bao, "vault")
-    return result
+    """Adds a vault slot to tank; the node's policy allows its context from then on."""
+    return assert_done(admin(bao, "slot", "add", "tank", "vault", *argv))
 
 
 def open_policy(bao, key="zfs-wrapper-tank"):
@@ -197,7 +161,7 @@ def silent_server(node):
     with node.popen(["/usr/bin/python3", "-c", SILENT], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         try:
-            yield "http://127.0.0.1:8299"
+            yield "https://127.0.0.1:8299"
         finally:
             process.kill()
 
