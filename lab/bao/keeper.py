@@ -62,12 +62,12 @@ class Server:
         _ip("link", "set", "eth0", "up")
         _enter_network(home)
 
-    def start(self, argv, output):
+    def start(self, argv, folder):
         """Does nothing if it runs."""
         if self.pid:
             return
-        with open(output, "ab") as file:
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+        with open(f"{folder}/log", "ab") as log:
+            self._process = subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                              preexec_fn=self._before_exec)
 
     def _before_exec(self):

@@ -35,6 +35,8 @@ _READY_TIMEOUT_S = 60
 _API_TIMEOUT_S = 30
 _POLL_S = 0.02
 _MOST_SOCKETS = 16
+# In the server's current folder: members of a cluster must agree on the path, or none but the first can ever lead.
+_AUDIT = "audit"
 _API_PORT, _CLUSTER_PORT, _PLAIN_PORT = 8200, 8201, 8299
 
 # What sys/health answers: which server takes requests, and which one waits for what.
@@ -176,7 +178,7 @@ class Server:
 
     def start(self):
         """Until it answers; what, health() tells: a restarted server of a cluster is sealed."""
-        self._site.ask("start", self.name, [str(a) for a in self._argv], str(self.folder / "log"))
+        self._site.ask("start", self.name, [str(a) for a in self._argv], str(self.folder))
         wait_for(f"{self.name} to answer", self._answers)
         self.door.open()
 
@@ -273,7 +275,7 @@ class Server:
 
     @property
     def audit_file(self):
-        return self.folder / "audit"
+        return self.folder / _AUDIT
 
     def audit(self):
         """Its audit log, a dict for each entry. Secrets in it are hashed, by a key that only the server has."""
@@ -284,7 +286,6 @@ class Server:
         certificate, key = self.certificates.server()
         file = self.folder / "config.hcl"
         file.write_text(f"""\
-disable_mlock = true
 listener "tcp" {{
   address         = "{self.address}:{_API_PORT}"
   cluster_address = "{self.address}:{_CLUSTER_PORT}"
@@ -293,7 +294,7 @@ listener "tcp" {{
 }}
 audit "file" "file" {{
   options {{
-    file_path = "{self.audit_file}"
+    file_path = "{_AUDIT}"
   }}
 }}
 {more}""")
@@ -336,24 +337,28 @@ class Bao(Server):
 class Member(Server):
     """A server of a cluster, which keeps what it knows on disk."""
 
-    def __init__(self, site, number, others):
+    def __init__(self, site, number):
         super().__init__(site, f"bao{number}", number)
         (self.folder / "raft").mkdir()
-        joins = "".join(f"""
-  retry_join {{
-    leader_api_addr     = "https://10.77.0.{other}:{_API_PORT}"
-    leader_ca_cert_file = "{self.ca}"
-  }}""" for other in others)
         file = self._write_configuration(f"""\
 storage "raft" {{
-  path                   = "{self.folder}/raft"
-  node_id                = "{self.name}"
-  performance_multiplier = 1{joins}
+  path                         = "{self.folder}/raft"
+  node_id                      = "{self.name}"
+  performance_multiplier       = 1
+  autopilot_update_interval    = "100ms"
+  autopilot_reconcile_interval = "200ms"
 }}
 api_addr     = "{self.url}"
 cluster_addr = "https://{self.address}:{_CLUSTER_PORT}"
 """)
         self._argv = [program(), "server", f"-config={file}"]
+
+    def join(self, leader):
+        """The unsealing that comes after it is what makes it a member."""
+        self.api("POST", "sys/storage/raft/join", {
+            "leader_api_addr": f"https://{leader.address}:{_API_PORT}", "leader_ca_cert": self.ca.read_text()},
+            token="", check=True)
+        wait_for(f"{self.name} to join", lambda: self.health() != UNINITIALISED)
 
 
 class Cluster:
@@ -361,12 +366,12 @@ class Cluster:
 
     def __init__(self, site):
         numbers = (1, 2, 3)
-        self.servers = [Member(site, number, [n for n in numbers if n != number]) for number in numbers]
+        self.servers = [Member(site, number) for number in numbers]
         for server in self.servers:
             server.start()
         self._initialise()
         for server in self.servers[1:]:
-            wait_for(f"{server.name} to join", lambda server=server: server.health() != UNINITIALISED)
+            server.join(self.servers[0])
             server.unseal()
         wait_for("three voters", lambda: self._voters() == len(numbers))
 
@@ -377,6 +382,8 @@ class Cluster:
             server.token, server.unseal_key = made["root_token"], made["keys"][0]
         first.unseal()
         self.wait_for_leader()
+        # Else a member waits 10 s before it may vote.
+        first.api("POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "0s"}, check=True)
 
     def _voters(self):
         answer = self.leader().api("GET", "sys/storage/raft/configuration")
