@@ -15,6 +15,7 @@ import headers
 from conftest import ERRORS, assert_done, keep_secret, run, zseal
 
 ROLE = "zseal-a"
+NO_CONTEXT = base64.b64encode(bytes(32)).decode()
 
 
 class Vault:
