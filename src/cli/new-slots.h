@@ -14,7 +14,7 @@ struct new_slots {
 	unsigned n;
 	struct draft_slot_request slots[2];
 	char names[2][NAME_SIZE];
-	char vault_key[VAULT_WORD_SIZE];
+	char vault_key[VAULT_WORD_SIZE], vault_kv[VAULT_KV_SIZE];
 	struct secret *recovery_key; /* new, or NULL */
 	struct recovery_takers takers;
 	struct secret *answer;       /* a new PIN or passphrase, or NULL */
@@ -36,6 +36,7 @@ DEFINE_CLEANUP(struct new_slots *, new_slots_clear)
 
 #define OPTIONS_VAULT_SLOT                                                                                             \
 	{ "transit-key", 0, "KEY", "Vault's Transit key for the slot (zfs-wrapper-POOL)", false },                     \
+	{ "kv", 0, "PATH", "keep a copy of the ciphertext in KV at PATH; {node} and {pool} stand for names", false },  \
 	OPTIONS_VAULT_ADMIN
 
 /*

@@ -223,6 +223,8 @@ static enum err choose_vault_again(struct work *w, const struct stored_slot *s, 
 		err = new_slots_add_vault(&w->slots, w->inv, &w->session, w->keyring->pool, s->name, e);
 	if (!err && !invocation_has(w->inv, "transit-key"))
 		snprintf(w->slots.vault_key, sizeof(w->slots.vault_key), "%s", old.key);
+	if (!err && !invocation_has(w->inv, "kv"))
+		snprintf(w->slots.vault_kv, sizeof(w->slots.vault_kv), "%s", old.kv);
 	return err;
 }
 
@@ -359,6 +361,7 @@ static void test_slot(struct work *w, struct test_line *line)
 		return;
 	}
 	r.only = s->name;
+	w->session.context.thorough = true;
 	enum err err = keyring_open(w->keyring, &r, o, &line->error);
 	if (!err && o->mac)
 		err = (line->error = o->mac_error).code;

@@ -166,6 +166,11 @@ static bool set_vault_transit_mount(struct config *c, const char *value)
 	return set_path(c->vault.transit_mount, value);
 }
 
+static bool set_vault_kv_mount(struct config *c, const char *value)
+{
+	return set_path(c->vault.kv_mount, value);
+}
+
 static bool set_name(char out[static VAULT_WORD_SIZE], const char *value)
 {
 	return vault_word_is_valid(value) && set_text(out, VAULT_WORD_SIZE, value);
@@ -244,6 +249,7 @@ static const struct {
 	{ "vault", "namespace", set_vault_namespace, "names of A-Z a-z 0-9 _ - with single slashes between them" },
 	{ "vault", "approle-mount", set_vault_approle_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
 	{ "vault", "transit-mount", set_vault_transit_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
+	{ "vault", "kv-mount", set_vault_kv_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
 	{ "vault", "cluster", set_vault_cluster, "1 to 63 of A-Z a-z 0-9 _ -" },
 	{ "vault", "node", set_vault_node, "1 to 63 of A-Z a-z 0-9 _ -" },
 	{ "vault", "role-id", set_vault_role_id, "a credential's name: 1 to 63 of A-Z a-z 0-9 _ -" },

@@ -45,6 +45,7 @@ struct draft_slot_request {
 	uint32_t pcrs;
 	uint32_t tpm_handle;
 	const char *vault_key; /* vault: the Transit key's name */
+	const char *vault_kv;  /* vault: path of a copy in KV, or NULL */
 	struct deadline deadline;
 };
 

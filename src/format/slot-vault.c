@@ -112,6 +112,25 @@ enum err slot_vault_print(const struct slot_vault *s, char **ret, struct err_ctx
 	return codec_print(&vault_document, s, ret, e);
 }
 
+bool slot_vault_kv_path(const struct slot_vault *s, const char *node, char ret[static VAULT_KV_SIZE])
+{
+	static const char word[] = "{node}";
+	size_t size = 0;
+
+	for (const char *p = s->kv; *p;) {
+		bool is_node = strncmp(p, word, sizeof(word) - 1) == 0;
+		size_t n = is_node ? strlen(node) : 1;
+
+		if (size + n >= VAULT_KV_SIZE)
+			return false;
+		memcpy(ret + size, is_node ? node : p, n);
+		size += n;
+		p += is_node ? sizeof(word) - 1 : 1;
+	}
+	ret[size] = '\0';
+	return size > 0;
+}
+
 void slot_vault_context(const struct uuid *keyring, const struct uuid *slot, uint8_t ret[static VAULT_CONTEXT_SIZE])
 {
 	memcpy(ret, keyring->bytes, UUID_SIZE);

@@ -31,6 +31,9 @@ must_check bool vault_kv_path_is_valid(const char *text);
 must_check enum err slot_vault_parse(const char *protect, struct slot_vault *ret, struct err_ctx *e);
 must_check enum err slot_vault_print(const struct slot_vault *s, char **ret, struct err_ctx *e);
 
+/* The path in KV of a node: "{node}" has its name. False if that does not fit. */
+must_check bool slot_vault_kv_path(const struct slot_vault *s, const char *node, char ret[static VAULT_KV_SIZE]);
+
 /* What Transit derives its key with, so that a ciphertext opens for this slot alone: keyring's UUID, slot's UUID. */
 enum { VAULT_CONTEXT_SIZE = 2 * UUID_SIZE };
 void slot_vault_context(const struct uuid *keyring, const struct uuid *slot, uint8_t ret[static VAULT_CONTEXT_SIZE]);

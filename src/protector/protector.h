@@ -30,6 +30,7 @@ struct protector_context {
 	bool tpm_failed; /* opening it failed once: every later slot fails the same way, at no cost */
 	struct err_ctx tpm_error;
 	const struct vault_settings *vault_settings; /* of zseal.conf; NULL: there is no Vault */
+	bool thorough;               /* what has copies opens only if each of them does: `slot test` */
 	bool hedged;                 /* the slot has less time than it may need: that it was not enough is not remembered */
 	struct vault *vault;         /* with this node's login */
 	struct err_ctx vault_error;  /* the same as tpm_failed, if its code is not ERR_OK */
@@ -52,6 +53,7 @@ struct protect_request {
 	uint32_t pcrs;        /* tpm2: the PCRs to seal to; those whose banks are all dead are an error */
 	uint32_t tpm_handle;  /* tpm2: persistent handle to keep the object at as well, or 0 */
 	const char *vault_key; /* vault: name of the Transit key */
+	const char *vault_kv;  /* vault: path of a copy in KV, or NULL */
 	const struct slot *replaces; /* that it takes the place of, with what it left outside of the header; or NULL */
 	struct deadline deadline;
 };

@@ -136,7 +136,8 @@ static enum err look_at_key(struct vault *v, const struct transit_key *key, stru
  * The node's policy has to name the new slot's context. Where this token may not write it, or somebody else wrote it, it
  * may allow the slot all the same: the proof that follows tells.
  */
-static enum err allow_slot(struct protector_context *c, struct vault *v, const struct transit_key *key, struct err_ctx *e)
+static enum err allow_slot(struct protector_context *c, struct vault *v, const struct transit_key *key, const char *kv,
+			   struct err_ctx *e)
 {
 	char node[VAULT_WORD_SIZE], role[VAULT_ROLE_SIZE];
 	_cleanup_(json_decrefp) json_t *policy = NULL;
@@ -149,6 +150,8 @@ static enum err allow_slot(struct protector_context *c, struct vault *v, const s
 	err = vault_policy_load(v, role, &policy, &own);
 	if (!err)
 		err = vault_policy_allow(policy, settings_of(c), key, true, &changed, &own);
+	if (!err && *kv)
+		err = vault_policy_allow_kv(policy, settings_of(c), kv, &changed, &own);
 	if (!err && changed)
 		err = vault_policy_store(v, role, policy, &own);
 	if (!err || err == ERR_VAULT_DENIED || err == ERR_VAULT_POLICY)
@@ -159,11 +162,26 @@ static enum err allow_slot(struct protector_context *c, struct vault *v, const s
 }
 
 static enum err prepare_vault(struct protector_context *c, struct vault *v, const struct transit_key *key,
-			      struct err_ctx *e)
+			      const char *kv, struct err_ctx *e)
 {
 	enum err err = c->vault_token ? look_at_key(v, key, e) : ERR_OK;
 
-	return err || !c->vault_token || c->dry_run ? err : allow_slot(c, v, key, e);
+	return err || !c->vault_token || c->dry_run ? err : allow_slot(c, v, key, kv, e);
+}
+
+/* Where this node has its copy; "" if the slot has none. */
+static enum err kv_path(const struct protector_context *c, const struct slot_vault *s, char ret[static VAULT_KV_SIZE],
+			struct err_ctx *e)
+{
+	char node[VAULT_WORD_SIZE];
+
+	*ret = '\0';
+	vault_node_name(settings_of(c), node);
+	if (*s->kv && !slot_vault_kv_path(s, node, ret))
+		return err_set(e, ERR_USAGE, "the path in KV is too long with the name of this node");
+	if (*s->kv && !*settings_of(c)->kv_mount)
+		return err_set(e, ERR_CONFIG, "the slot has a copy in KV, and [vault] kv-mount is not set");
+	return ERR_OK;
 }
 
 static enum err remember_made(struct protector_context *c, const struct uuid *slot, const struct secret *s,
@@ -191,20 +209,26 @@ static enum err protect(struct protector_context *c, const struct protect_reques
 {
 	_cleanup_secret_ struct secret *secret = NULL;
 	struct slot_vault s = { 0 };
+	char kv[VAULT_KV_SIZE];
 	struct vault *v;
 
 	if (!r->vault_key || !vault_word_is_valid(r->vault_key))
 		return err_set(e, ERR_USAGE, "a Transit key is named with 1 to 63 of A-Z a-z 0-9 _ -");
 	snprintf(s.cluster, sizeof(s.cluster), "%s", settings_of(c)->cluster);
 	snprintf(s.key, sizeof(s.key), "%s", r->vault_key);
+	snprintf(s.kv, sizeof(s.kv), "%s", r->vault_kv ? r->vault_kv : "");
 	const struct transit_key key = key_of(s.key, &r->keyring, &r->slot);
-	enum err err = open_for_making(c, r->deadline, &v, e);
+	enum err err = kv_path(c, &s, kv, e);
 	if (!err)
-		err = prepare_vault(c, v, &key, e);
+		err = open_for_making(c, r->deadline, &v, e);
+	if (!err)
+		err = prepare_vault(c, v, &key, kv, e);
 	if (!err)
 		err = secret_new_random(KEY_SIZE, &secret, e);
 	if (!err)
 		err = vault_transit_encrypt(v, &key, secret, s.ciphertext, e);
+	if (!err && *kv && !c->dry_run)
+		err = vault_kv_write(v, kv, s.ciphertext, e);
 	if (!err)
 		err = remember_made(c, &r->slot, secret, e);
 	if (!err)
@@ -229,12 +253,36 @@ static enum err begin(const struct protector_context *c, const struct slot *slot
 	return ERR_OK;
 }
 
-static enum err decrypt(struct vault *v, const struct slot *slot, const struct slot_vault *s, struct secret **ret,
-			struct err_ctx *e)
+static enum err decrypt_copy(const struct protector_context *c, struct vault *v, const struct slot_vault *s,
+			     const struct transit_key *key, struct secret **ret, struct err_ctx *e)
+{
+	char path[VAULT_KV_SIZE], ciphertext[VAULT_CIPHERTEXT_MAX];
+	enum err err = kv_path(c, s, path, e);
+
+	if (!err)
+		err = vault_kv_read(v, path, ciphertext, e);
+	if (!err)
+		err = vault_transit_decrypt(v, key, ciphertext, ret, e);
+	return err_wrap(e, err, "its copy in KV");
+}
+
+/* The copy serves where the pool's own is damaged; a test proves both. */
+static enum err decrypt(const struct protector_context *c, struct vault *v, const struct slot *slot,
+			const struct slot_vault *s, struct secret **ret, struct err_ctx *e)
 {
 	const struct transit_key key = key_of(s->key, &slot->keyring, &slot->uuid);
+	_cleanup_secret_ struct secret *own = NULL, *copy = NULL;
+	enum err err = vault_transit_decrypt(v, &key, s->ciphertext, &own, e);
 
-	return vault_transit_decrypt(v, &key, s->ciphertext, ret, e);
+	if (*s->kv && err == ERR_VAULT_CIPHERTEXT && !c->thorough)
+		return decrypt_copy(c, v, s, &key, ret, e);
+	if (!err && *s->kv && c->thorough)
+		err = decrypt_copy(c, v, s, &key, &copy, e);
+	if (!err && copy && !secret_equal(own, copy))
+		err = err_set(e, ERR_VAULT_CIPHERTEXT, "its copy in KV is another slot's");
+	if (!err)
+		*ret = TAKE(own);
+	return err;
 }
 
 static enum err open_slot(struct protector_context *c, const struct slot *slot, struct deadline deadline,
@@ -251,7 +299,7 @@ static enum err open_slot(struct protector_context *c, const struct slot *slot, 
 	if (!err)
 		err = protector_vault_node(c, deadline, &v, &own);
 	if (!err)
-		err = decrypt(v, slot, &s, ret_secret, &own);
+		err = decrypt(c, v, slot, &s, ret_secret, &own);
 	if (err_info(err)->class == CLASS_UNAVAILABLE && stays(c, err))
 		c->vault_error = own;
 	if (err && e)

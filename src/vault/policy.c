@@ -115,6 +115,19 @@ enum err vault_policy_allow(json_t *policy, const struct vault_settings *s, cons
 	return with_context ? add_context(contexts, key->context, ret_changed, e) : ERR_OK;
 }
 
+enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, const char *path, bool *ret_changed,
+			       struct err_ctx *e)
+{
+	_cleanup_free_ char *full = NULL;
+	json_t *paths = json_object_get(policy, "path");
+	enum err err = str_format(&full, e, "%s/data/%s", s->kv_mount, path);
+
+	if (err || json_object_get(paths, full))
+		return err;
+	*ret_changed = true;
+	return json_object_set_new(paths, full, json_pack("{s:[s]}", "capabilities", "read")) < 0 ? no_room(e) : ERR_OK;
+}
+
 enum err vault_policy_text(const json_t *policy, char **ret, struct err_ctx *e)
 {
 	*ret = json_dumps(policy, JSON_INDENT(1));
@@ -164,6 +177,8 @@ enum err vault_policy_admin(const struct vault_settings *s, json_t **ret, struct
 	bad |= add_rule(paths, role, "+/role-id", json_pack("[s]", "read"));
 	bad |= add_rule(paths, role, "+/secret-id", json_pack("[s]", "update"));
 	bad |= add_rule(paths, "sys/policies/acl", "zseal-*", json_pack("[s,s,s]", "create", "read", "update"));
+	if (*s->kv_mount)
+		bad |= add_rule(paths, s->kv_mount, "data/*", json_pack("[s,s]", "create", "update"));
 	if (bad || !policy)
 		return no_room(e);
 	*ret = TAKE(policy);

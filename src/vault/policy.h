@@ -30,6 +30,10 @@ must_check enum err vault_policy_load(struct vault *v, const char *name, json_t 
 must_check enum err vault_policy_allow(json_t *policy, const struct vault_settings *s, const struct transit_key *key,
 				       bool with_context, bool *ret_changed, struct err_ctx *e);
 
+/* The same for reading a path in KV. */
+must_check enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, const char *path,
+					  bool *ret_changed, struct err_ctx *e);
+
 must_check enum err vault_policy_store(struct vault *v, const char *name, const json_t *policy, struct err_ctx *e);
 
 /* The same policy in HCL, for Terraform and its like; the caller frees it. Errors: ERR_NO_MEMORY. */

@@ -20,7 +20,7 @@ struct vault_settings {
 	char ca[VAULT_FILE_SIZE], client_cert[VAULT_FILE_SIZE], client_key[VAULT_FILE_SIZE]; /* PEM files; "": none */
 	char server_name[256]; /* that the server's certificate has to have; "": the address's host */
 	char namespace[VAULT_PATH_SIZE];
-	char approle_mount[VAULT_PATH_SIZE], transit_mount[VAULT_PATH_SIZE];
+	char approle_mount[VAULT_PATH_SIZE], transit_mount[VAULT_PATH_SIZE], kv_mount[VAULT_PATH_SIZE]; /* kv: "" is none */
 	char cluster[VAULT_WORD_SIZE]; /* what slots call this group of servers */
 	char node[VAULT_WORD_SIZE];    /* what role and policy of this machine are named after; "": its host name */
 	char role_id[VAULT_WORD_SIZE], secret_id[VAULT_WORD_SIZE]; /* names of credentials (sys/credential.h) */

@@ -52,6 +52,14 @@ must_check enum err vault_transit_decrypt(struct vault *v, const struct transit_
 					  struct secret **ret, struct err_ctx *e);
 
 /*
+ * A copy of a ciphertext in KV v2, at a path of words (format/slot-vault.h) without "{node}". Errors: ERR_CONFIG without
+ * a mount, ERR_VAULT_NOT_FOUND, ERR_VAULT_CIPHERTEXT for what is there but none, those of vault_ask().
+ */
+must_check enum err vault_kv_read(struct vault *v, const char *path, char ret[static VAULT_CIPHERTEXT_MAX],
+				  struct err_ctx *e);
+must_check enum err vault_kv_write(struct vault *v, const char *path, const char *ciphertext, struct err_ctx *e);
+
+/*
  * Whether Transit has the key, and derives: *ret_derived. Errors: ERR_VAULT_KEY; ERR_VAULT_DENIED, if this token may
  * not look; those of vault_ask().
  */

@@ -327,14 +327,15 @@ def test_no_such_mount(bao):
     assert "opened by fallback" in result.stdout
 
 
+def spoil(slot):
+    text = slot["protect"]["ciphertext"]
+    slot["protect"]["ciphertext"] = text[:20] + ("A" if text[20] != "A" else "B") + text[21:]
+
+
 def test_ciphertext_was_changed(bao):
     """By whoever may set properties: the slot is damaged, the TPM opens, and the MAC tells."""
     header = headers.read(bao.node)
-
-    def change(slot):
-        text = slot["protect"]["ciphertext"]
-        slot["protect"]["ciphertext"] = text[:20] + ("A" if text[20] != "A" else "B") + text[21:]
-    header.slots["vault"] = headers.changed(header.slots["vault"], change)
+    header.slots["vault"] = headers.changed(header.slots["vault"], spoil)
     headers.write(bao.node, header)
     result = assert_falls_back(bao.node, "vault-ciphertext")
     assert_said(result.stderr, "mac", "tank")
@@ -463,3 +464,67 @@ def test_configuration_is_strict(bao, line):
 def test_at_most_eight_addresses(bao):
     configure(bao, address=[f"https://a{i}" for i in range(9)])
     assert_refused(zseal(bao.node, "status"), "config", "[vault] address")
+
+
+# ---- a copy in KV ----
+
+KV = "site/env/zfs-keys"
+
+
+@pytest.fixture
+def kv(bao):
+    """The slot again, with a copy of its ciphertext under the node's name."""
+    configure(bao, "kv-mount = secret")
+    assert_done(admin(bao, "slot", "reseal", "tank", "vault", "--kv", f"{KV}/{{pool}}/{{node}}"))
+    return bao
+
+
+def copy_path():
+    return f"secret/data/{KV}/tank/a"
+
+
+def test_copy_in_kv(kv):
+    """It holds the ciphertext alone, and an unlock does not ask for it."""
+    protect = json.loads(headers.read(kv.node).slots["vault"])["protect"]
+    assert kv.must("GET", copy_path())["data"]["data"] == {"ciphertext": protect["ciphertext"]}
+    assert protect["kv"] == f"{KV}/tank/{{node}}"
+    asked(kv.node)
+    assert "slot vault)" in assert_opens(kv.node, "tank").stdout
+    assert asked(kv.node) == [("POST", LOGIN, 200), ("POST", DECRYPT, 200)]
+
+
+def test_copy_serves_where_the_pools_own_is_damaged(kv):
+    header = headers.read(kv.node)
+    header.slots["vault"] = headers.changed(header.slots["vault"], spoil)
+    headers.write(kv.node, header)
+    result = assert_opens(kv.node, "tank")
+    assert "slot vault)" in result.stdout and vaulting.sentence("mac") in result.stderr
+
+
+def test_lost_copy_is_noticed_by_a_test_and_does_not_keep_the_pool_locked(kv):
+    kv.must("DELETE", copy_path().replace("/data/", "/metadata/"))
+    assert_refused(zseal(kv.node, "slot", "test", "tank", "vault"), "vault-not-found", "KV", status=7)
+    assert "slot vault)" in assert_opens(kv.node, "tank").stdout
+
+
+def test_copy_of_another_slot_is_noticed_by_a_test(kv):
+    kv.must("POST", copy_path(), {"data": {"ciphertext": "vault:v1:AAAA"}})
+    assert_refused(zseal(kv.node, "slot", "test", "tank", "vault"), "vault-ciphertext", "KV")
+
+
+def test_another_nodes_copy_may_not_be_read(kv):
+    kv.must("POST", f"secret/data/{KV}/tank/b", {"data": {"ciphertext": "vault:v1:AAAA"}})
+    kv.must("POST", "auth/approle/role/zseal-a", {"token_type": "service"})
+    own = vaulting.log_in(kv)
+    assert kv.ask("GET", copy_path(), token=own)[0] == 200
+    assert kv.ask("GET", f"secret/data/{KV}/tank/b", token=own)[0] == 403
+
+
+@pytest.mark.parametrize("path", ["/a", "a/", "a//b", "..", "{x}/a", "a.b", ""])
+def test_bad_path_in_kv(bao, path):
+    configure(bao, "kv-mount = secret")
+    assert_refused(admin(bao, "slot", "add", "tank", "vault", "--name", "x", "--kv", path), "usage", "--kv")
+
+
+def test_copy_without_a_mount(bao):
+    assert_refused(admin(bao, "slot", "add", "tank", "vault", "--name", "x", "--kv", "a"), "config", "kv-mount")

@@ -119,6 +119,13 @@ def role_id(bao):
     return bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
 
 
+def log_in(bao):
+    """A token such as the node's own login gets."""
+    secret_id = bao.must("POST", f"auth/approle/role/{ROLE}/secret-id", {})["data"]["secret_id"]
+    return bao.must("POST", "auth/approle/login", {"role_id": role_id(bao), "secret_id": secret_id},
+                    token="")["auth"]["client_token"]
+
+
 def set_token_type(bao, kind):
     bao.must("POST", f"auth/approle/role/{ROLE}", {"token_type": kind})
 
