@@ -18,6 +18,7 @@ _DROPPED_HEADERS = ("transfer-encoding", "content-length", "connection", "expect
 _MOST_HEAD = 65536
 _GARBAGE_BYTES = 512
 _HUGE_BYTES = 64 << 20
+_BLOCK = 65536
 _DRIP_S = 0.05
 
 
@@ -208,13 +209,16 @@ async def _change(exchange, fault):
 
 
 async def _huge(exchange, fault):
-    """A JSON string that does not end for `bytes` bytes."""
-    length = fault.options.get("bytes", _HUGE_BYTES)
-    await exchange.send(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{{\"data\":\"".encode())
-    block = b"A" * 65536
-    for _ in range(length // len(block)):
+    """Correct JSON, a string of so many bytes."""
+    left = fault.options.get("bytes", _HUGE_BYTES)
+    begin, end = b'{"data": "', b'"}'
+    length = len(begin) + left + len(end)
+    await exchange.send(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode() + begin)
+    while left:
+        block = b"A" * min(left, _BLOCK)
         await exchange.send(block)
-    raise Broken
+        left -= len(block)
+    await exchange.send(end)
 
 
 REQUEST_FAULTS = {
