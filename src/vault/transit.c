@@ -90,11 +90,12 @@ static enum err decode_plaintext(const char *text, struct secret **ret, struct e
 {
 	_cleanup_secret_ struct secret *s = NULL;
 	size_t size = 0;
-	enum err err = secret_new(KEY_SIZE, &s, e);
+	enum err err = text ? secret_new(KEY_SIZE, &s, e)
+			    : err_set(e, ERR_VAULT_ANSWER, "no plaintext in the answer of transit/decrypt");
 
 	if (err)
 		return err;
-	if (!text || !base64_decode(text, secret_bytes(s), KEY_SIZE, &size) || size != KEY_SIZE)
+	if (!base64_decode(text, secret_bytes(s), KEY_SIZE, &size) || size != KEY_SIZE)
 		return err_set(e, ERR_VAULT_CIPHERTEXT, "what was in it is no slot secret");
 	*ret = TAKE(s);
 	return ERR_OK;

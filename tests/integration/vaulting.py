@@ -19,11 +19,12 @@ NO_CONTEXT = base64.b64encode(bytes(32)).decode()
 
 
 class Vault:
-    """The world's development server, as one machine's key server and its administrator see it."""
+    """The world's development server, or its cluster, as one machine's key server and its administrator see it."""
 
-    def __init__(self, node):
-        self.node, self.server = node, node.world.bao()
-        self.address, self.plain_address, self.ca = self.server.url, self.server.plain_url, self.server.ca
+    def __init__(self, node, server=None):
+        self.node, self.server = node, server or node.world.bao()
+        self.address = self.server.leader().url if server else self.server.url
+        self.plain_address, self.ca = None if server else self.server.plain_url, self.server.ca
         # not the root token, which is the word "root": it is looked for in all that is printed
         self.token = str(uuid.uuid4())
         self.must("POST", "auth/token/create", {"id": self.token, "policies": ["root"]}, token=self.server.token)
