@@ -131,7 +131,7 @@ static const char *worth_name(enum worth w)
 {
 	static const char *const names[WORTH_MAX] = {
 		[WORTH_CLOSED] = "closed", [WORTH_PIN] = "pin", [WORTH_PASSPHRASE] = "passphrase",
-		[WORTH_PIN_FREE] = "pin-without-limit", [WORTH_UNCHANGED] = "if-unchanged", [WORTH_OPEN] = "open",
+		[WORTH_VAULT] = "vault", [WORTH_PIN_FREE] = "pin-without-limit", [WORTH_UNCHANGED] = "if-unchanged", [WORTH_OPEN] = "open",
 	};
 
 	return names[w];
@@ -140,6 +140,7 @@ static const char *worth_name(enum worth w)
 static const char *const worth_before[WORTH_MAX] = {
 	[WORTH_CLOSED] = "no", [WORTH_PIN] = "only with the PIN of slot ",
 	[WORTH_PASSPHRASE] = "only with the passphrase of slot ",
+	[WORTH_VAULT] = "while Vault answers it (slot ",
 	[WORTH_PIN_FREE] = "YES, if he guesses the PIN of slot ", [WORTH_UNCHANGED] = "when it boots unchanged (slot ",
 	[WORTH_OPEN] = "YES (slot ",
 };
@@ -147,6 +148,7 @@ static const char *const worth_before[WORTH_MAX] = {
 static const char *const worth_after[WORTH_MAX] = {
 	[WORTH_CLOSED] = "", [WORTH_PIN] = " (the TPM limits guessing)",
 	[WORTH_PASSPHRASE] = " (as strong as that is: nothing limits guessing)",
+	[WORTH_VAULT] = "; revoke its secret_id then)",
 	[WORTH_PIN_FREE] = ", without limit: the lockout authorisation is empty", [WORTH_UNCHANGED] = " has no PIN)",
 	[WORTH_OPEN] = " has no PIN and no PCRs)",
 };

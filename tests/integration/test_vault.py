@@ -10,7 +10,7 @@ import headers
 import vaulting
 from conftest import (assert_done, assert_opens, assert_refused, assert_said, create_pool, is_locked, keep_secret, lock,
                       one_zfs, pipe_with, run, zseal)
-from typed import slots
+from typed import slots, worth
 from vaulting import add_slot, admin, configure, give, new_secret_id
 
 pytestmark = one_zfs
@@ -95,6 +95,14 @@ def test_status_asks_nobody(bao):
     slot = slots(bao.node)["vault"]
     assert slot["type"] == "vault" and slot["state"] == "ok"
     assert asked(bao.node) == []
+
+
+def test_worth(bao):
+    """To a thief of the machine a vault slot is worth what Vault still grants it."""
+    bao.node.tpm.clear()
+    assert worth(bao.node) == ("closed", "vault")
+    text = assert_done(zseal(bao.node, "status")).stdout
+    assert "thief of this whole machine: while Vault answers it (slot vault; revoke its secret_id then)\n" in text
 
 
 # ---- making and changing slots ----
