@@ -68,7 +68,7 @@ enum err_class {
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
 	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
-	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")                                      \
+	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")            \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
@@ -93,7 +93,7 @@ enum err_class {
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
 	/* answers of a person */                                                                                      \
 	X(CREDENTIAL, "credential", STATE, "the credential cannot be had",                                             \
-	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit")\
+	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit") \
 	X(ANSWER_RULES, "answer-rules", REFUSED, "this cannot be a PIN or a passphrase",                               \
 	  "type it again, or look at what gives it; nothing was tried with it")                                        \
 	X(ANSWER_DIFFERENT, "answer-different", REFUSED, "it was not typed the same twice",                            \
@@ -131,7 +131,7 @@ enum err_class {
 	X(TPM_AUTH, "tpm-auth", REFUSED, "the TPM asks for an authorisation that zseal does not have",                 \
 	  "the owner hierarchy has a password: clear it, or have the storage root key made at 0x81000001 beforehand")  \
 	X(TPM_HANDLE_TAKEN, "tpm-handle-taken", STATE, "there is already an object at this TPM handle",                \
-	  "choose another, or look at it (tpm2_readpublic -c) and remove it (tpm2_evictcontrol -C o -c)")               \
+	  "choose another, or look at it (tpm2_readpublic -c) and remove it (tpm2_evictcontrol -C o -c)")              \
 	X(TPM_FAILED, "tpm-failed", UNAVAILABLE, "the TPM answered with an error",                                     \
 	  "look at the code above; tpm2_getcap properties-fixed shows whether the TPM works at all")                   \
 	/* Vault and OpenBao */                                                                                        \
@@ -156,7 +156,7 @@ enum err_class {
 	  "if that is one of its servers, add it to [vault] address in zseal.conf; nothing was sent to it")            \
 	X(VAULT_CREDENTIAL, "vault-credential", UNAVAILABLE, "role_id or secret_id cannot be had",                     \
 	  "see zseal vault login-test; new ones come by: zseal vault enroll")                                          \
-	X(CREDENTIAL_OPEN, "credential-open", REFUSED, "the credential could have been read or changed by others", \
+	X(CREDENTIAL_OPEN, "credential-open", REFUSED, "the credential could have been read or changed by others",     \
 	  "encrypt it (systemd-creds encrypt), or chown root and chmod 600; then replace it: it may be known")         \
 	X(VAULT_LOGIN, "vault-login", REFUSED, "Vault does not accept this machine's role_id and secret_id",           \
 	  "give it a new secret_id; zseal tried once only, since Vault locks a role after a few")                      \
@@ -204,7 +204,7 @@ enum err_class {
 	  "switch it off when the root was adopted: it would ask for the old key, or fail")                            \
 	X(KEY_FILE_OPEN, "key-file-open", STATE, "others than its owner may read the key file",                        \
 	  "whoever read it has the key: destroy it, and give the root a new key")                                      \
-	X(LEFTOVER_SHARED, "leftover-shared", REFUSED, "another encryption root still needs it",                        \
+	X(LEFTOVER_SHARED, "leftover-shared", REFUSED, "another encryption root still needs it",                       \
 	  "adopt that one as well, then destroy it")                                                                   \
 	/* ZFS */                                                                                                      \
 	X(ZFS_ABSENT, "zfs-absent", STATE, "the ZFS kernel module is not loaded",                                      \

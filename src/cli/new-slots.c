@@ -164,8 +164,8 @@ static enum err choose_key(struct new_slots *n, const struct invocation *inv, co
 			 : snprintf(n->vault_key, sizeof(n->vault_key), "zfs-wrapper-%s", pool);
 
 	if (size >= (int)sizeof(n->vault_key) || !vault_word_is_valid(n->vault_key))
-		return err_set(e, ERR_USAGE, "a Transit key has 1 to 63 of A-Z a-z 0-9 _ -, not '%.64s': choose one with "
-			       "--transit-key", given ? given : n->vault_key);
+		return err_set(e, ERR_USAGE, "a Transit key has 1 to 63 of A-Z a-z 0-9 _ -, not '%.64s': choose one "
+			       "with --transit-key", given ? given : n->vault_key);
 	return ERR_OK;
 }
 
@@ -179,7 +179,8 @@ static enum err choose_kv(struct new_slots *n, const struct invocation *inv, con
 					       at + sizeof(word) - 1);
 
 	if (given && (size >= VAULT_KV_SIZE || !vault_kv_path_is_valid(n->vault_kv)))
-		return err_set(e, ERR_USAGE, "--kv takes words of A-Z a-z 0-9 _ -, {node} or {pool}, with slashes between them");
+		return err_set(e, ERR_USAGE, "--kv takes words of A-Z a-z 0-9 _ -, {node} or {pool}, with slashes "
+			       "between them");
 	return ERR_OK;
 }
 

@@ -134,7 +134,8 @@ static enum err choose_new(struct work *w, struct err_ctx *e)
 		return new_slots_add_passphrase(&w->slots, w->inv, name, e);
 	if (str_equal(type, protector_vault.type))
 		return new_slots_add_vault(&w->slots, w->inv, &w->session, w->keyring->pool, name, e);
-	return err_set(e, ERR_USAGE, "there is no type of slot '%.32s'; there are tpm2, vault, recovery and passphrase", type);
+	return err_set(e, ERR_USAGE, "there is no type of slot '%.32s'; there are tpm2, vault, recovery and passphrase",
+		       type);
 }
 
 /* A slot's `renew` is for one recovery key. */
@@ -487,7 +488,8 @@ static const struct option_spec add_options[] = {
 };
 
 static const struct option_spec reseal_options[] = {
-	OPTIONS_TPM_SLOT, OPTIONS_VAULT_SLOT, OPTIONS_NEW_PASSPHRASE, OPTIONS_RECOVERY_TAKERS, OPTIONS_ANSWERS, OPTION_TRUST, { 0 },
+	OPTIONS_TPM_SLOT, OPTIONS_VAULT_SLOT, OPTIONS_NEW_PASSPHRASE, OPTIONS_RECOVERY_TAKERS, OPTIONS_ANSWERS,
+	OPTION_TRUST, { 0 },
 };
 
 static const struct option_spec remove_options[] = {

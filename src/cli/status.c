@@ -131,7 +131,8 @@ static const char *worth_name(enum worth w)
 {
 	static const char *const names[WORTH_MAX] = {
 		[WORTH_CLOSED] = "closed", [WORTH_PIN] = "pin", [WORTH_PASSPHRASE] = "passphrase",
-		[WORTH_VAULT] = "vault", [WORTH_PIN_FREE] = "pin-without-limit", [WORTH_UNCHANGED] = "if-unchanged", [WORTH_OPEN] = "open",
+		[WORTH_VAULT] = "vault",
+		[WORTH_PIN_FREE] = "pin-without-limit", [WORTH_UNCHANGED] = "if-unchanged", [WORTH_OPEN] = "open",
 	};
 
 	return names[w];

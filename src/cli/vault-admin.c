@@ -48,7 +48,8 @@ static enum err take_environment(struct vault_settings *s, struct err_ctx *e)
 	enum err err = take_address(s, e);
 
 	if (!err && process_vault_variable("SKIP_VERIFY"))
-		err = err_set(e, ERR_USAGE, "BAO_SKIP_VERIFY or VAULT_SKIP_VERIFY is set: zseal trusts no server unseen");
+		err = err_set(e, ERR_USAGE,
+			      "BAO_SKIP_VERIFY or VAULT_SKIP_VERIFY is set: zseal trusts no server unseen");
 	for (size_t i = 0; !err && i < ARRAY_SIZE(texts); i++)
 		err = take_text(texts[i].name, texts[i].out, texts[i].size, texts[i].is_valid, e);
 	return err;

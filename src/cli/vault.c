@@ -73,7 +73,8 @@ static enum err choose_names(struct work *w, struct err_ctx *e)
 	int n = key ? snprintf(w->key, sizeof(w->key), "%s", key)
 		    : snprintf(w->key, sizeof(w->key), "zfs-wrapper-%s", w->inv->arguments[0]);
 	if (n >= (int)sizeof(w->key) || !vault_word_is_valid(w->key))
-		return err_set(e, ERR_USAGE, "a Transit key has 1 to 63 of A-Z a-z 0-9 _ -: choose one with --transit-key");
+		return err_set(e, ERR_USAGE,
+			       "a Transit key has 1 to 63 of A-Z a-z 0-9 _ -: choose one with --transit-key");
 	return ERR_OK;
 }
 
@@ -158,8 +159,10 @@ static enum err print_policies(struct work *w, struct err_ctx *e)
 static void print_next(const struct work *w, const struct vault_setup *s)
 {
 	if (!s->has_audit)
-		printf("\nVault keeps no audit. OpenBao takes an audit device from its configuration alone; in each server's:\n"
-		       "  audit \"file\" \"zseal\" {\n    options { file_path = \"/var/log/openbao/audit.log\" }\n  }\n");
+		printf("\nVault keeps no audit. OpenBao takes an audit device from its configuration alone; in each "
+		       "server's:\n"
+		       "  audit \"file\" \"zseal\" {\n    options { file_path = \"/var/log/openbao/audit.log\" }\n  "
+		       "}\n");
 	printf("\nnext, here: a secret_id, wrapped so that only one can take it out\n"
 	       "  bao write -wrap-ttl=300s -field=wrapping_token -f auth/%s/role/zseal-%s/secret-id\n"
 	       "  bao read -field=role_id auth/%s/role/zseal-%s/role-id\n"
@@ -170,9 +173,16 @@ static void print_next(const struct work *w, const struct vault_setup *s)
 static enum err do_setup(struct work *w, struct err_ctx *e)
 {
 	struct vault_setup s = {
-		.settings = &w->session.vault_admin, .node = w->node, .key = w->key,
-		.cidrs = invocation_value(w->inv, "cidr"), .mounts = invocation_has(w->inv, "mounts"),
-		.dry_run = w->inv->dry_run, .n_contexts = w->n_contexts, .contexts = w->contexts, .tell = tell_step, .arg = w,
+		.settings = &w->session.vault_admin,
+		.node = w->node,
+		.key = w->key,
+		.cidrs = invocation_value(w->inv, "cidr"),
+		.mounts = invocation_has(w->inv, "mounts"),
+		.dry_run = w->inv->dry_run,
+		.n_contexts = w->n_contexts,
+		.contexts = w->contexts,
+		.tell = tell_step,
+		.arg = w,
 	};
 	enum err err = read_ttl(w, "token-ttl", 300, &s.token_ttl_s, e);
 
@@ -188,8 +198,9 @@ static enum err do_setup(struct work *w, struct err_ctx *e)
 	if (err)
 		return err;
 	if (w->inv->json)
-		return output_json(json_pack("{s:s, s:s, s:O, s:b, s:b}", "node", w->node, "key", w->key, "steps", w->steps,
-					     "audited", s.has_audit, "dry_run", w->inv->dry_run), e);
+		return output_json(json_pack("{s:s, s:s, s:O, s:b, s:b}", "node", w->node, "key", w->key, "steps",
+					     w->steps, "audited", s.has_audit, "dry_run", w->inv->dry_run),
+				   e);
 	print_next(w, &s);
 	return ERR_OK;
 }
@@ -213,8 +224,10 @@ static enum err run_setup(const struct invocation *inv, struct err_ctx *e)
 static json_t *health_json(const struct vault_health *h)
 {
 	json_t *j = json_pack("{s:s, s:s, s:s}", "address", h->address, "state",
-			      h->error.code ? err_info(h->error.code)->name : h->standby ? "standby" : "active", "version",
-			      h->version);
+			      h->error.code ? err_info(h->error.code)->name
+			      : h->standby  ? "standby"
+					    : "active",
+			      "version", h->version);
 
 	if (h->error.code)
 		json_object_set_new(j, "error", output_error_json(&h->error));
@@ -223,7 +236,10 @@ static json_t *health_json(const struct vault_health *h)
 
 static void print_health(const struct vault_health *h)
 {
-	printf("%s: %s%s%s\n", h->address, h->error.code ? err_info(h->error.code)->sentence : h->standby ? "standby" : "active",
+	printf("%s: %s%s%s\n", h->address,
+	       h->error.code ? err_info(h->error.code)->sentence
+	       : h->standby  ? "standby"
+			     : "active",
 	       *h->version ? ", version " : "", output_printable(h->version).text);
 	if (h->error.code)
 		output_reason(NULL, &h->error);
@@ -261,7 +277,8 @@ static enum err do_status(struct work *w, struct err_ctx *e)
 			print_health(&all[i]);
 	}
 	if (w->inv->json)
-		printed = output_json(json_pack("{s:s, s:s, s:o}", "cluster", s->cluster, "node", w->node, "servers", list), e);
+		printed = output_json(
+			json_pack("{s:s, s:s, s:o}", "cluster", s->cluster, "node", w->node, "servers", list), e);
 	return printed ? printed : judge_health(all, s->n_addresses, e);
 }
 
@@ -279,14 +296,16 @@ static enum err test_login(struct work *w, struct err_ctx *e)
 {
 	struct vault_login_info info;
 	struct vault *v;
-	enum err err = protector_vault_node(&w->session.context, deadline_in(w->session.config.vault.timeout_ms), &v, e);
+	enum err err =
+		protector_vault_node(&w->session.context, deadline_in(w->session.config.vault.timeout_ms), &v, e);
 
 	if (err)
 		return err;
 	info = vault_login_info(v);
 	if (w->inv->json)
 		return output_json(json_pack("{s:s, s:s, s:s, s:I}", "node", w->node, "address", info.address, "token",
-					     info.batch ? "batch" : "service", "ttl_s", (json_int_t)info.ttl_s), e);
+					     info.batch ? "batch" : "service", "ttl_s", (json_int_t)info.ttl_s),
+				   e);
 	printf("logged in at %s as zseal-%s: a %s token for %llu s\n", info.address, w->node,
 	       info.batch ? "batch" : "service", (unsigned long long)info.ttl_s);
 	return ERR_OK;
@@ -377,7 +396,8 @@ static enum err run_enroll(const struct invocation *inv, struct err_ctx *e)
 	if (err)
 		return err_wrap(e, err, "vault enroll");
 	if (host_only)
-		fprintf(stderr, "zseal: WARNING: no TPM took part: who has this machine's system disk has its secret_id\n");
+		fprintf(stderr,
+			"zseal: WARNING: no TPM took part: who has this machine's system disk has its secret_id\n");
 	if (!inv->json)
 		printf("role_id and secret_id are kept in " CREDSTORE_ENCRYPTED ", encrypted to this machine\n");
 	return err_wrap(e, test_login(w, e), "vault enroll");
@@ -407,7 +427,8 @@ const struct verb verb_vault_setup = {
 	.name = "vault setup",
 	.arguments = "POOL",
 	.summary = "Make Vault's key, policies and AppRole for the slots of POOL on a node",
-	.details = "With an administrator's token (BAO_TOKEN, VAULT_TOKEN, or --vault-token-fd). Looks first, and writes only\n"
+	.details = "With an administrator's token (BAO_TOKEN, VAULT_TOKEN, or --vault-token-fd). Looks first, and "
+		   "writes only\n"
 		   "what is not as it should be; --dry-run prints every request that it would make.",
 	.options = setup_options,
 	.lists = true,
@@ -437,8 +458,9 @@ const struct verb verb_vault_enroll = {
 	.name = "vault enroll",
 	.arguments = "",
 	.summary = "Take this machine's secret_id out of a wrapping token, encrypt it, and log in with it",
-	.details = "The token is looked at first: one that did not come from this machine's role, or was used before, is\n"
-		   "refused. What it held is kept in " CREDSTORE_ENCRYPTED ", encrypted to host and TPM.",
+	.details =
+		"The token is looked at first: one that did not come from this machine's role, or was used before, is\n"
+		"refused. What it held is kept in " CREDSTORE_ENCRYPTED ", encrypted to host and TPM.",
 	.options = enroll_options,
 	.lists = true,
 	.run = run_enroll,

@@ -54,8 +54,8 @@ bool vault_ciphertext_is_valid(const char *text)
 		return false;
 	while (text[n] >= '0' && text[n] <= '9')
 		n++;
-	return n > first && n - first <= 9 && text[n] == ':' && base64_decode(text + n + 1, bytes, sizeof(bytes), &size) &&
-	       size > 0;
+	return n > first && n - first <= 9 && text[n] == ':' &&
+	       base64_decode(text + n + 1, bytes, sizeof(bytes), &size) && size > 0;
 }
 
 static enum err decode_checked(const struct member *m, json_t *from, void *into, bool (*is_valid)(const char *),
@@ -81,12 +81,14 @@ static enum err decode_word(const struct member *m, json_t *from, void *into, st
 
 static enum err decode_ciphertext(const struct member *m, json_t *from, void *into, struct err_ctx *e)
 {
-	return decode_checked(m, from, into, vault_ciphertext_is_valid, "a ciphertext of Transit, \"vault:vN:\" and base64", e);
+	return decode_checked(m, from, into, vault_ciphertext_is_valid,
+			      "a ciphertext of Transit, \"vault:vN:\" and base64", e);
 }
 
 static enum err decode_path(const struct member *m, json_t *from, void *into, struct err_ctx *e)
 {
-	return decode_checked(m, from, into, vault_kv_path_is_valid, "words of A-Z a-z 0-9 _ -, or {node}, between slashes", e);
+	return decode_checked(m, from, into, vault_kv_path_is_valid,
+			      "words of A-Z a-z 0-9 _ -, or {node}, between slashes", e);
 }
 
 static const struct kind kind_path = { decode_path, encode_text };

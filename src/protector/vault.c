@@ -249,7 +249,8 @@ static enum err begin(const struct protector_context *c, const struct slot *slot
 	if (s->n_addresses == 0)
 		return err_set(e, ERR_VAULT_UNSET, "[vault] has no address");
 	if (!str_equal(s->cluster, ret->cluster))
-		return err_set(e, ERR_VAULT_UNSET, "the slot's is called %s, that of zseal.conf %s", ret->cluster, s->cluster);
+		return err_set(e, ERR_VAULT_UNSET, "the slot's is called %s, that of zseal.conf %s", ret->cluster,
+			       s->cluster);
 	return ERR_OK;
 }
 

@@ -34,8 +34,8 @@ static enum err find(const char *name, struct place *ret, struct err_ctx *e)
 		return ERR_OK;
 	snprintf(ret->path, sizeof(ret->path), CREDSTORE_PLAIN "%s", name);
 	if (access(ret->path, F_OK) < 0)
-		return err_set_errno(e, ERR_CREDENTIAL, errno, "%s is neither in " CREDSTORE_ENCRYPTED " nor in "
-				     CREDSTORE_PLAIN, name);
+		return err_set_errno(e, ERR_CREDENTIAL, errno,
+				     "%s is neither in " CREDSTORE_ENCRYPTED " nor in " CREDSTORE_PLAIN, name);
 	return ERR_OK;
 }
 
@@ -89,14 +89,18 @@ static enum err decrypt(const char *name, const char *path, struct deadline dead
 	if (err)
 		return err;
 	const struct child child = {
-		.argv = (const char *const[]){ "systemd-creds", "--newline=no", name_option, "decrypt", path, "-", NULL },
-		.output_max = CREDENTIAL_MAX + 2, .deadline = deadline, .secret = true,
+		.argv = (const char *const[]){ "systemd-creds", "--newline=no", name_option, "decrypt", path, "-",
+					       NULL },
+		.output_max = CREDENTIAL_MAX + 2,
+		.deadline = deadline,
+		.secret = true,
 	};
 	err = process_run(&child, done, e);
 	if (err)
 		return err_info(err)->class == CLASS_INTERRUPTED || !e ? err : (e->code = ERR_CREDENTIAL);
 	if (done->status != 0)
-		return err_set(e, ERR_CREDENTIAL, "systemd-creds: %s", *done->complaint ? done->complaint : "no reason told");
+		return err_set(e, ERR_CREDENTIAL, "systemd-creds: %s",
+			       *done->complaint ? done->complaint : "no reason told");
 	if (!done->secret)
 		return err_set(e, ERR_CREDENTIAL, "%s is empty", path);
 	*ret = TAKE(done->secret);
@@ -144,21 +148,27 @@ enum err credstore_read(const char *name, struct deadline deadline, struct secre
  * does not close both the TPM's slot and this. No PCR at all would be right too, but systemd 252 encrypts so what it
  * then cannot decrypt.
  */
-static enum err encrypt(const char *name_option, const struct secret *s, enum credstore_key key, struct deadline deadline,
-			char **ret, struct err_ctx *e)
+static enum err encrypt(const char *name_option, const struct secret *s, enum credstore_key key,
+			struct deadline deadline, char **ret, struct err_ctx *e)
 {
 	_cleanup_(child_result_clearp) struct child_result *done = &(struct child_result){ 0 };
-	static const char *const keys[] = { [CREDSTORE_HOST_AND_TPM] = "--with-key=host+tpm2", [CREDSTORE_HOST] = "--with-key=host" };
+	static const char *const keys[] = {
+		[CREDSTORE_HOST_AND_TPM] = "--with-key=host+tpm2", [CREDSTORE_HOST] = "--with-key=host"
+	};
 	const struct child child = {
-		.argv = (const char *const[]){ "systemd-creds", keys[key], "--tpm2-pcrs=23", name_option, "encrypt", "-", "-", NULL },
-		.input = s, .output_max = 64 << 10, .deadline = deadline,
+		.argv = (const char *const[]){ "systemd-creds", keys[key], "--tpm2-pcrs=23", name_option, "encrypt",
+					       "-", "-", NULL },
+		.input = s,
+		.output_max = 64 << 10,
+		.deadline = deadline,
 	};
 	enum err err = process_run(&child, done, e);
 
 	if (err)
 		return err;
 	if (done->status != 0)
-		return err_set(e, ERR_CREDENTIAL, "systemd-creds: %s", *done->complaint ? done->complaint : "no reason told");
+		return err_set(e, ERR_CREDENTIAL, "systemd-creds: %s",
+			       *done->complaint ? done->complaint : "no reason told");
 	*ret = TAKE(done->output);
 	return ERR_OK;
 }

@@ -62,7 +62,8 @@ bool vault_answer_says(const struct vault_answer *a, const char *words)
 
 enum err vault_answer_bad(const struct vault *v, const struct vault_question *q, const char *what, struct err_ctx *e)
 {
-	return err_set(e, ERR_VAULT_ANSWER, "%s: %s in the answer to %s", v->settings->addresses[v->winner], what, q->path);
+	return err_set(e, ERR_VAULT_ANSWER, "%s: %s in the answer to %s", v->settings->addresses[v->winner], what,
+		       q->path);
 }
 
 enum err vault_answer_unexpected(const struct vault *v, const struct vault_question *q, const struct vault_answer *a,

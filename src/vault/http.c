@@ -29,7 +29,8 @@ static int on_socket(CURL *easy __attribute__((unused)), curl_socket_t fd, int w
 		return -1;
 	h->n_fds += i == h->n_fds;
 	h->fds[i] = (struct pollfd){
-		.fd = fd, .events = (short)((what & CURL_POLL_IN ? POLLIN : 0) | (what & CURL_POLL_OUT ? POLLOUT : 0)),
+		.fd = fd,
+		.events = (short)((what & CURL_POLL_IN ? POLLIN : 0) | (what & CURL_POLL_OUT ? POLLOUT : 0)),
 	};
 	return 0;
 }
@@ -73,7 +74,8 @@ static void collect(struct http *h)
 	while ((message = h->curl->multi_info_read(h->multi, &left))) {
 		struct exchange *x = NULL;
 
-		if (message->msg != CURLMSG_DONE || h->curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &x) || !x)
+		if (message->msg != CURLMSG_DONE || h->curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &x) ||
+		    !x)
 			continue;
 		x->result = message->data.result;
 		x->done = true;
@@ -267,8 +269,8 @@ static enum err apply(struct exchange *x, const struct setting *settings, size_t
 					: x->http->curl->easy_setopt(x->easy, s->option, s->pointer);
 
 		if (code)
-			return err_set(e, code == CURLE_OUT_OF_MEMORY ? ERR_NO_MEMORY : ERR_BUG, "libcurl's option %d: %s",
-				       (int)s->option, x->http->curl->easy_strerror(code));
+			return err_set(e, code == CURLE_OUT_OF_MEMORY ? ERR_NO_MEMORY : ERR_BUG,
+				       "libcurl's option %d: %s", (int)s->option, x->http->curl->easy_strerror(code));
 	}
 	return ERR_OK;
 }
@@ -292,7 +294,9 @@ static enum err set_security(struct exchange *x, const struct http_request *r, s
 		{ CURLOPT_TIMEOUT_MS, (long)r->timeout_ms, NULL },
 	};
 	const struct setting files[] = {
-		{ CURLOPT_CAINFO, 0, s->ca }, { CURLOPT_SSLCERT, 0, s->client_cert }, { CURLOPT_SSLKEY, 0, s->client_key },
+		{ CURLOPT_CAINFO, 0, s->ca },
+		{ CURLOPT_SSLCERT, 0, s->client_cert },
+		{ CURLOPT_SSLKEY, 0, s->client_key },
 	};
 	enum err err = apply(x, settings, ARRAY_SIZE(settings), e);
 
@@ -393,8 +397,8 @@ static bool clock_is_synchronised(void)
 /* A machine whose clock stopped boots in 1970, where no certificate is valid yet: that passes. */
 static enum err certificate_error(const struct exchange *x, struct err_ctx *e)
 {
-	bool by_date = x->verify_result == X509_V_ERR_CERT_NOT_YET_VALID ||
-		       x->verify_result == X509_V_ERR_CERT_HAS_EXPIRED;
+	bool by_date =
+		x->verify_result == X509_V_ERR_CERT_NOT_YET_VALID || x->verify_result == X509_V_ERR_CERT_HAS_EXPIRED;
 
 	return err_set(e, by_date && !clock_is_synchronised() ? ERR_VAULT_CLOCK : ERR_VAULT_TLS, "%s: %s", x->address,
 		       x->reason);
@@ -413,8 +417,7 @@ enum err exchange_error(const struct exchange *x, struct err_ctx *e)
 	case CURLE_SSL_CERTPROBLEM:
 		return err_set(e, ERR_VAULT_TLS, "%s: %s", x->address, x->reason);
 	case CURLE_WRITE_ERROR:
-		return err_set(e, ERR_VAULT_ANSWER, "%s: more than %zu bytes", x->address,
-			       secret_size(x->body));
+		return err_set(e, ERR_VAULT_ANSWER, "%s: more than %zu bytes", x->address, secret_size(x->body));
 	case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, and whatever else begins without a status */
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_BAD_CONTENT_ENCODING:

@@ -12,6 +12,7 @@ struct vault {
 	struct secret *token;
 	bool gives_back;    /* the token is our own login's, and of a kind that can be revoked */
 	uint64_t ttl_s;     /* of the login's token */
+	uint64_t retry_after_ms; /* what the last answer asked us to wait */
 	bool has_winner;
 	unsigned winner;    /* of settings->addresses */
 	char correlation[UUID_TEXT_SIZE];

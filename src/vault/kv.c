@@ -44,6 +44,7 @@ enum err vault_kv_write(struct vault *v, const char *path, const char *ciphertex
 	if (!err)
 		err = vault_ask_json(v, "POST", full, json_pack("{s:{s:s}}", "data", "ciphertext", ciphertext), a, e);
 	if (!err && a->status != 200)
-		err = err_set_http(e, a->status == 404 ? ERR_VAULT_NOT_FOUND : ERR_VAULT_REQUEST, a->status, "%s", full);
+		err = err_set_http(e, a->status == 404 ? ERR_VAULT_NOT_FOUND : ERR_VAULT_REQUEST, a->status, "%s",
+				   full);
 	return err;
 }

@@ -21,7 +21,8 @@ static enum err make_body(const struct secret *role_id, const struct secret *sec
 static enum err take_token(struct vault *v, const struct vault_question *q, const struct vault_answer *a,
 			   struct err_ctx *e)
 {
-	const char *text = vault_answer_text(a, "auth", "client_token"), *type = vault_answer_text(a, "auth", "token_type");
+	const char *text = vault_answer_text(a, "auth", "client_token"),
+		   *type = vault_answer_text(a, "auth", "token_type");
 	_cleanup_secret_ struct secret *token = NULL;
 
 	if (!text || !*text || strlen(text) > 2048)
@@ -46,7 +47,8 @@ static enum err judge_login(struct vault *v, const struct vault_question *q, con
 	case 400:
 		return err_set_http(e, ERR_VAULT_LOGIN, 400, "%s: %s", address,
 				    vault_answer_says(a, "source address") || vault_answer_says(a, "cidr")
-					    ? "not from this network address" : "wrong, expired or used up");
+					    ? "not from this network address"
+					    : "wrong, expired or used up");
 	default:
 		return vault_answer_unexpected(v, q, a, e);
 	}
@@ -72,7 +74,9 @@ enum err vault_login(struct vault *v, const struct secret *role_id, const struct
 struct vault_login_info vault_login_info(const struct vault *v)
 {
 	return (struct vault_login_info){
-		.address = v->settings->addresses[v->winner], .ttl_s = v->ttl_s, .batch = !v->gives_back,
+		.address = v->settings->addresses[v->winner],
+		.ttl_s = v->ttl_s,
+		.batch = !v->gives_back,
 	};
 }
 
@@ -144,6 +148,8 @@ void vault_give_back(struct vault *v, struct deadline deadline)
 	body_add(&b, "{}");
 	if (body_take(&b, &body, NULL) || !v->has_winner)
 		return;
-	const struct vault_question q = { .method = "POST", .path = "auth/token/revoke-self", .body = body, .once = true };
+	const struct vault_question q = {
+		.method = "POST", .path = "auth/token/revoke-self", .body = body, .once = true
+	};
 	(void)!vault_ask(v, &q, a, NULL);
 }

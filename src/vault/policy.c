@@ -110,7 +110,8 @@ enum err vault_policy_allow(json_t *policy, const struct vault_settings *s, cons
 		*ret_changed = true;
 		if (json_object_set_new(paths, path, new_rule()) < 0)
 			return no_room(e);
-		contexts = json_object_get(json_object_get(json_object_get(paths, path), "allowed_parameters"), "context");
+		contexts =
+			json_object_get(json_object_get(json_object_get(paths, path), "allowed_parameters"), "context");
 	}
 	return with_context ? add_context(contexts, key->context, ret_changed, e) : ERR_OK;
 }
@@ -201,7 +202,7 @@ static void print_rule(FILE *f, const char *path, json_t *rule)
 	json_t *value;
 
 	fprintf(f, "path \"%s\" {\n", path);
-	json_object_foreach(rule, name, value) {
+	json_object_foreach (rule, name, value) {
 		const char *inner;
 		json_t *list;
 
@@ -212,7 +213,7 @@ static void print_rule(FILE *f, const char *path, json_t *rule)
 			continue;
 		}
 		fprintf(f, "{\n");
-		json_object_foreach(value, inner, list) {
+		json_object_foreach (value, inner, list) {
 			fprintf(f, "    \"%s\" = ", inner);
 			print_list(f, list);
 			fprintf(f, "\n");
@@ -232,7 +233,7 @@ enum err vault_policy_hcl(const json_t *policy, char **ret, struct err_ctx *e)
 
 	if (!f)
 		return no_room(e);
-	json_object_foreach(json_object_get(policy, "path"), path, rule)
+	json_object_foreach (json_object_get(policy, "path"), path, rule)
 		print_rule(f, path, rule);
 	if (!memstream_close(f, &text))
 		return no_room(e);

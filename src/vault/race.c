@@ -33,8 +33,12 @@ static enum err start_next(struct race *r, struct err_ctx *e)
 	struct vault *v = r->vault;
 	unsigned i = r->n_started;
 	const struct http_request request = {
-		.method = "GET", .address = v->settings->addresses[i], .path = "sys/health",
-		.correlation = v->correlation, .timeout_ms = vault_request_timeout(v), .body_max = HEALTH_MAX,
+		.method = "GET",
+		.address = v->settings->addresses[i],
+		.path = "sys/health",
+		.correlation = v->correlation,
+		.timeout_ms = vault_request_timeout(v),
+		.body_max = HEALTH_MAX,
 	};
 
 	r->next = deadline_in(STAGGER_MS);
@@ -72,10 +76,11 @@ static void lose(struct race *r, const struct err_ctx *e)
 
 static bool is_health(const struct exchange *x)
 {
-	_cleanup_(json_decrefp) json_t *json = json_loadb((const char *)secret_data(x->body), x->size,
-							  JSON_REJECT_DUPLICATES, NULL);
+	_cleanup_(json_decrefp) json_t *json =
+		json_loadb((const char *)secret_data(x->body), x->size, JSON_REJECT_DUPLICATES, NULL);
 
-	return json_is_boolean(json_object_get(json, "initialized")) && json_is_boolean(json_object_get(json, "sealed"));
+	return json_is_boolean(json_object_get(json, "initialized")) &&
+	       json_is_boolean(json_object_get(json, "sealed"));
 }
 
 /* True if this one has won. */
@@ -115,8 +120,8 @@ static bool judge_all(struct race *r, unsigned *ret)
 			return true;
 	}
 	*ret = r->candidate;
-	return r->has_candidate && (r->n_judged == r->vault->settings->n_addresses ||
-				    deadline_left_ms(r->candidate_wins) == 0);
+	return r->has_candidate &&
+	       (r->n_judged == r->vault->settings->n_addresses || deadline_left_ms(r->candidate_wins) == 0);
 }
 
 static struct deadline until(const struct race *r)

@@ -5,9 +5,14 @@
 #include "vault/settings.h"
 
 const struct vault_settings vault_settings_default = {
-	.approle_mount = "approle", .transit_mount = "transit", .cluster = "default",
-	.role_id = "zseal-vault-role-id", .secret_id = "zseal-vault-secret-id",
-	.connect_timeout_ms = 3000, .request_timeout_ms = 10000, .timeout_ms = 20000,
+	.approle_mount = "approle",
+	.transit_mount = "transit",
+	.cluster = "default",
+	.role_id = "zseal-vault-role-id",
+	.secret_id = "zseal-vault-secret-id",
+	.connect_timeout_ms = 3000,
+	.request_timeout_ms = 10000,
+	.timeout_ms = 20000,
 };
 
 static bool is_host_letter(char c)

@@ -38,7 +38,8 @@ static bool same_list(const json_t *a, const json_t *b)
 	if (json_array_size(a) != json_array_size(b))
 		return false;
 	for (size_t i = 0; i < json_array_size(a); i++)
-		if (!same_text(json_string_value(json_array_get(a, i)) ?: "", json_string_value(json_array_get(b, i)) ?: ""))
+		if (!same_text(json_string_value(json_array_get(a, i)) ?: "",
+			       json_string_value(json_array_get(b, i)) ?: ""))
 			return false;
 	return true;
 }
@@ -56,7 +57,7 @@ static bool is_as_wished(const struct wish *w, const struct vault_answer *a)
 	json_t *data = json_object_get(a->json, "data"), *should;
 	const char *name;
 
-	json_object_foreach(w->should, name, should)
+	json_object_foreach (w->should, name, should)
 		if (!same(should, json_object_get(data, name)))
 			return false;
 	return true;
@@ -68,7 +69,11 @@ static enum err change(struct vault_setup *s, const struct wish *w, struct err_c
 	json_t *body = w->body ? w->body : w->should;
 	_cleanup_free_ char *text = json_dumps(body, JSON_COMPACT);
 	struct vault_step step = {
-		.state = s->dry_run ? STEP_WOULD : STEP_DONE, .what = w->what, .method = "POST", .path = w->change, .body = text,
+		.state = s->dry_run ? STEP_WOULD : STEP_DONE,
+		.what = w->what,
+		.method = "POST",
+		.path = w->change,
+		.body = text,
 	};
 	enum err err = text ? ERR_OK : no_room(e);
 
@@ -105,10 +110,16 @@ static enum err ensure(struct vault_setup *s, const struct wish *w, struct err_c
 static enum err ensure_mounts(struct vault_setup *s, struct err_ctx *e)
 {
 	_cleanup_(wish_clear) struct wish transit = {
-		.what = "the Transit engine", .keep = true, .required = !s->mounts, .should = json_pack("{s:s}", "type", "transit"),
+		.what = "the Transit engine",
+		.keep = true,
+		.required = !s->mounts,
+		.should = json_pack("{s:s}", "type", "transit"),
 	};
 	_cleanup_(wish_clear) struct wish approle = {
-		.what = "the AppRole method", .keep = true, .required = !s->mounts, .should = json_pack("{s:s}", "type", "approle"),
+		.what = "the AppRole method",
+		.keep = true,
+		.required = !s->mounts,
+		.should = json_pack("{s:s}", "type", "approle"),
 	};
 
 	snprintf(transit.look, sizeof(transit.look), "sys/mounts/%s", s->settings->transit_mount);
@@ -123,7 +134,8 @@ static enum err ensure_mounts(struct vault_setup *s, struct err_ctx *e)
 static enum err ensure_no_lockout(struct vault_setup *s, struct err_ctx *e)
 {
 	_cleanup_(wish_clear) struct wish w = {
-		.what = "nobody can lock a node out", .should = json_pack("{s:b}", "user_lockout_disable", 1),
+		.what = "nobody can lock a node out",
+		.should = json_pack("{s:b}", "user_lockout_disable", 1),
 		.body = json_pack("{s:{s:b}}", "user_lockout_config", "lockout_disable", 1),
 	};
 
@@ -135,12 +147,14 @@ static enum err ensure_no_lockout(struct vault_setup *s, struct err_ctx *e)
 static enum err ensure_key(struct vault_setup *s, struct err_ctx *e)
 {
 	_cleanup_(wish_clear) struct wish key = {
-		.what = "the Transit key", .keep = true,
+		.what = "the Transit key",
+		.keep = true,
 		.should = json_pack("{s:s, s:b, s:b, s:b}", "type", "aes256-gcm96", "derived", 1, "exportable", 0,
 				    "allow_plaintext_backup", 0),
 	};
 	_cleanup_(wish_clear) struct wish upsert = {
-		.what = "encrypting makes no keys", .should = json_pack("{s:b}", "disable_upsert", 1),
+		.what = "encrypting makes no keys",
+		.should = json_pack("{s:b}", "disable_upsert", 1),
 	};
 
 	snprintf(key.look, sizeof(key.look), "%s/keys/%s", s->settings->transit_mount, s->key);
@@ -226,11 +240,11 @@ static enum err ensure_role(struct vault_setup *s, const char *role, struct err_
 {
 	_cleanup_(wish_clear) struct wish w = {
 		.what = "the node's AppRole",
-		.should = json_pack("{s:[s], s:s, s:b, s:b, s:I, s:I, s:i, s:o, s:o}", "token_policies", role, "token_type",
-				    "batch", "token_no_default_policy", 1, "bind_secret_id", 1, "token_ttl",
-				    (json_int_t)s->token_ttl_s, "secret_id_ttl", (json_int_t)s->secret_id_ttl_s,
-				    "secret_id_num_uses", 0, "secret_id_bound_cidrs", list_of(s->cidrs), "token_bound_cidrs",
-				    list_of(s->cidrs)),
+		.should = json_pack("{s:[s], s:s, s:b, s:b, s:I, s:I, s:i, s:o, s:o}", "token_policies", role,
+				    "token_type", "batch", "token_no_default_policy", 1, "bind_secret_id", 1,
+				    "token_ttl", (json_int_t)s->token_ttl_s, "secret_id_ttl",
+				    (json_int_t)s->secret_id_ttl_s, "secret_id_num_uses", 0, "secret_id_bound_cidrs",
+				    list_of(s->cidrs), "token_bound_cidrs", list_of(s->cidrs)),
 	};
 
 	snprintf(w.look, sizeof(w.look), "auth/%s/role/%s", s->settings->approle_mount, role);
@@ -242,8 +256,10 @@ static enum err ensure_audit(struct vault_setup *s, struct err_ctx *e)
 {
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
 	_cleanup_(wish_clear) struct wish w = {
-		.what = "the audit notes X-Correlation-Id", .look = "sys/config/auditing/request-headers/X-Correlation-Id",
-		.should = json_pack("{s:{s:b}}", "X-Correlation-Id", "hmac", 0), .body = json_pack("{s:b}", "hmac", 0),
+		.what = "the audit notes X-Correlation-Id",
+		.look = "sys/config/auditing/request-headers/X-Correlation-Id",
+		.should = json_pack("{s:{s:b}}", "X-Correlation-Id", "hmac", 0),
+		.body = json_pack("{s:b}", "hmac", 0),
 	};
 
 	strcpy(w.change, w.look);

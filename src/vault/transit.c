@@ -23,8 +23,8 @@ static enum err judge_refusal(struct vault *v, const struct vault_question *q, c
 
 	for (size_t i = 0; a->status == 400 && i < ARRAY_SIZE(known); i++)
 		if (vault_answer_says(a, known[i].words))
-			return err_set_http(e, known[i].code, 400, "%s: %s: %s", v->settings->addresses[v->winner], q->path,
-					    known[i].ours);
+			return err_set_http(e, known[i].code, 400, "%s: %s: %s", v->settings->addresses[v->winner],
+					    q->path, known[i].ours);
 	if (a->status == 400)
 		return err_set_http(e, ERR_VAULT_CIPHERTEXT, 400, "%s: %s", v->settings->addresses[v->winner], q->path);
 	return vault_answer_unexpected(v, q, a, e);
@@ -63,7 +63,8 @@ enum err vault_transit_look(struct vault *v, const char *key, bool *ret_derived,
 	if (err)
 		return err;
 	if (a->status != 200)
-		return err_set_http(e, ERR_VAULT_KEY, a->status, "%s: there is no key %s; zseal vault setup makes it", path, key);
+		return err_set_http(e, ERR_VAULT_KEY, a->status, "%s: there is no key %s; zseal vault setup makes it",
+				    path, key);
 	*ret_derived = json_is_true(json_object_get(json_object_get(a->json, "data"), "derived"));
 	return ERR_OK;
 }

@@ -6,8 +6,9 @@
 #include "vault/internal.h"
 
 enum {
-	RETRY_FIRST_MS = 500, RETRY_MAX_MS = 15000, /* full jitter below a bound that doubles */
-	ELECTION_RETRY_MS = 1000,                   /* an election takes a few seconds: what follows it must not wait */
+	RETRY_FIRST_MS = 500,
+	RETRY_MAX_MS = 15000,     /* full jitter below a bound that doubles */
+	ELECTION_RETRY_MS = 1000, /* an election takes a few seconds: what follows it must not wait */
 	GIVE_BACK_MS = 2000,
 };
 
@@ -111,8 +112,12 @@ static void tell(const struct vault *v, const struct vault_question *q, const st
 {
 	event_emit(&(struct event){
 		.id = EVENT_VAULT_ASKED,
-		.vault = { .address = x->address, .method = q->method, .path = q->path, .status = x->status,
-			   .request_id = request_id(a), .correlation = v->correlation },
+		.vault = { .address = x->address,
+			   .method = q->method,
+			   .path = q->path,
+			   .status = x->status,
+			   .request_id = request_id(a),
+			   .correlation = v->correlation },
 	});
 }
 
@@ -141,14 +146,27 @@ static unsigned find_address(const struct vault_settings *s, const char *locatio
 	return i;
 }
 
+/* What a server asks for, as far as we are patient. */
+static uint64_t retry_after_ms(const struct exchange *x)
+{
+	if (x->retry_after_s <= 0)
+		return 0;
+	return x->retry_after_s < RETRY_MAX_MS / 1000 ? (uint64_t)x->retry_after_s * 1000 : RETRY_MAX_MS;
+}
+
 /* *ret_to is where a 307 sends us, or n_addresses if there was none. */
 static enum err ask_address(struct vault *v, const struct vault_question *q, unsigned at, unsigned *ret_to,
 			    struct vault_answer *ret, struct err_ctx *e)
 {
 	_cleanup_(exchange_endp) struct exchange *x = &(struct exchange){ 0 };
 	const struct http_request request = {
-		.method = q->method, .address = v->settings->addresses[at], .path = q->path, .body = q->body,
-		.token = v->token, .correlation = v->correlation, .wrap_ttl = q->wrap_ttl,
+		.method = q->method,
+		.address = v->settings->addresses[at],
+		.path = q->path,
+		.body = q->body,
+		.token = v->token,
+		.correlation = v->correlation,
+		.wrap_ttl = q->wrap_ttl,
 		.timeout_ms = vault_request_timeout(v),
 	};
 	enum err err = request.timeout_ms ? exchange_start(x, &v->http, &request, e)
@@ -161,6 +179,7 @@ static enum err ask_address(struct vault *v, const struct vault_question *q, uns
 		err = parse(x, ret, e);
 	if (x->done)
 		tell(v, q, x, ret);
+	v->retry_after_ms = retry_after_ms(x);
 	if (err || x->status != 307)
 		return err ? err : vault_status_error(x->status, x->address, e);
 	*ret_to = find_address(v->settings, x->location);
@@ -219,7 +238,8 @@ static enum err pause_before(struct vault *v, unsigned tries, enum err because, 
 		most_ms = ELECTION_RETRY_MS;
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
 		random = UINT32_MAX;
-	return process_poll(NULL, 0, deadline_min(v->deadline, deadline_in(most_ms * random / UINT32_MAX)), &ready, e);
+	uint64_t pause_ms = v->retry_after_ms + most_ms * random / UINT32_MAX;
+	return process_poll(NULL, 0, deadline_min(v->deadline, deadline_in(pause_ms)), &ready, e);
 }
 
 enum err vault_ask(struct vault *v, const struct vault_question *q, struct vault_answer *ret, struct err_ctx *e)

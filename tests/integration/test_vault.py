@@ -73,8 +73,8 @@ def test_many_roots_cost_one_login(bao):
     assert_opens(node, "tank")
     for name in ("one", "two"):
         with vaulting.key_file(node) as path:
-            run(node, "zfs", "create", "-u", "-o", "encryption=on", "-o", "keyformat=raw", "-o", f"keylocation=file://{path}",
-                f"tank/{name}")
+            run(node, "zfs", "create", "-u", "-o", "encryption=on", "-o", "keyformat=raw", "-o",
+                f"keylocation=file://{path}", f"tank/{name}")
             assert_done(zseal(node, "adopt", "--key-file", path, f"tank/{name}"))
     assert_done(zseal(node, "lock", "--all"))
     asked(node)
@@ -159,8 +159,8 @@ def test_remove(bao):
 
 
 @pytest.mark.parametrize("variable, value, word", [
-    ("BAO_SKIP_VERIFY", "1", "SKIP_VERIFY"), ("VAULT_ADDR", "ftp://x", "VAULT_ADDR"), ("BAO_NAMESPACE", "a/../b", "NAMESPACE"),
-    ("BAO_TLS_SERVER_NAME", "a b", "TLS_SERVER_NAME")])
+    ("BAO_SKIP_VERIFY", "1", "SKIP_VERIFY"), ("VAULT_ADDR", "ftp://x", "VAULT_ADDR"),
+    ("BAO_NAMESPACE", "a/../b", "NAMESPACE"), ("BAO_TLS_SERVER_NAME", "a b", "TLS_SERVER_NAME")])
 def test_environment_is_checked(bao, variable, value, word):
     assert_refused(admin(bao, "slot", "add", "tank", "vault", "--name", "x", env={variable: value}), "usage", word)
 
@@ -233,7 +233,8 @@ def test_hedge(bao):
 
 
 def test_hedged_slot_gets_all_its_time_in_the_end(bao):
-    configure(bao, "timeout = 60", "request-timeout = 1", unlock=("order = vault, tpm2", "hedge = 1", "slot-timeout = 60"))
+    configure(bao, "timeout = 60", "request-timeout = 1",
+              unlock=("order = vault, tpm2", "hedge = 1", "slot-timeout = 60"))
     bao.node.tpm.off()
     bao.server.stop()
     with bao.node.popen(["zseal", "unlock", "tank"]) as process:
@@ -461,7 +462,8 @@ def test_plain_http_is_warned_of(bao):
 @pytest.mark.parametrize("line", [
     "address = https://a/b", "address = https://u@a", "address = ftp://a", "address = https://", "address = a:8200",
     "address = https://a:0", "address = https://a:65536", "address = https://a?x", "address = https://a:1:2",
-    "address = https://a\naddress = https://A:443", "ca = cert.pem", "ca = /a/../b", "server-name = a b", "namespace = a/../b", "namespace = /a",
+    "address = https://a\naddress = https://A:443", "ca = cert.pem", "ca = /a/../b", "server-name = a b",
+    "namespace = a/../b", "namespace = /a",
     "approle-mount = a//b", "transit-mount = a.b", "cluster = a/b", "node = ..", "role-id = a/b", "allow-http = true",
     "timeout = 0", "timeout = 3601", "connect-timeout = 61", "request-timeout = 1s", "secret = x"])
 def test_configuration_is_strict(bao, line):

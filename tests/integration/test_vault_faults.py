@@ -53,36 +53,37 @@ ROWS = [
     ("half-open", {}, None, "vault-down"), ("reset", {}, None, "vault-down"), ("garbage", {}, None, "vault-down"),
     ("plain-http", {}, None, "vault-down"), ("close-after", {"bytes": 100}, None, "vault-down"),
     ("certificate", {"which": "wrong-name"}, None, "vault-tls"), ("certificate", {"which": "other-ca"}, None, "vault-tls"),
-    ("certificate", {"which": "expired"}, None, "by-the-clock"), ("certificate", {"which": "not-yet-valid"}, None, "by-the-clock"),
+    ("certificate", {"which": "expired"}, None, "by-the-clock"),
+    ("certificate", {"which": "not-yet-valid"}, None, "by-the-clock"),
 ]
 for _path in (HEALTH, LOGIN, DECRYPT):
     ROWS += [
         ("no-answer", {}, _path, "vault-down"), ("reset-request", {}, _path, "vault-down"),
         ("lost-answer", {}, _path, "vault-down"), ("garbage-answer", {}, _path, "vault-answer"),
         ("not-json", {}, _path, "vault-answer"), ("huge", {}, _path, "vault-answer"),
-        ("answer", {"status": 500}, _path, "vault-busy"), ("answer", {"status": 502, "body": b"<html>"}, _path, "vault-busy"),
-        ("answer", {"status": 503}, _path, "vault-sealed"), ("answer", {"status": 501}, _path, "vault-sealed"),
-        ("answer", {"status": 530}, _path, "vault-no-leader"), ("answer", {"status": 412}, _path, "vault-busy"),
-        ("answer", {"status": 200, "body": b""}, _path, "vault-answer"), ("answer", {"status": 200, "body": []}, _path, "vault-answer"),
-        ("answer", {"status": 200, "body": {}}, _path, "vault-answer"), ("answer", {"status": 302}, _path, "vault-answer"),
-    ]
+    ] + [("answer", options, _path, error) for options, error in (
+        ({"status": 500}, "vault-busy"), ({"status": 502, "body": b"<html>"}, "vault-busy"),
+        ({"status": 503}, "vault-sealed"), ({"status": 501}, "vault-sealed"), ({"status": 530}, "vault-no-leader"),
+        ({"status": 412}, "vault-busy"), ({"status": 200, "body": b""}, "vault-answer"),
+        ({"status": 200, "body": []}, "vault-answer"), ({"status": 200, "body": {}}, "vault-answer"),
+        ({"status": 302}, "vault-answer"))]
 ROWS += [
-    ("change", {}, HEALTH, "vault-answer"), ("change", {}, LOGIN, "vault-answer"), ("change", {}, DECRYPT, "vault-answer"),
+    ("change", {}, HEALTH, "vault-answer"), ("change", {}, LOGIN, "vault-answer"),
+    ("change", {}, DECRYPT, "vault-answer"),
     ("answer", {"status": 200, "body": {"data": {"plaintext": "AAAA"}}}, DECRYPT, "vault-ciphertext"),
     ("answer", {"status": 429, "headers": {"Retry-After": "9999"}}, LOGIN, "vault-busy"),
     ("answer", {"status": 403}, LOGIN, "vault-denied"), ("answer", {"status": 403}, DECRYPT, "vault-denied"),
     ("answer", {"status": 400}, LOGIN, "vault-login"), ("answer", {"status": 400}, DECRYPT, "vault-ciphertext"),
-    ("answer", {"status": 404}, DECRYPT, "vault-not-found"), ("redirect", {"to": "https://192.0.2.1:8200"}, LOGIN, "vault-redirect"),
-    ("redirect", {"to": "http://127.0.0.1:8200"}, LOGIN, "vault-redirect"), ("redirect", {}, LOGIN, "vault-no-leader"),
-    ("redirect", {"to": "https://user@127.0.0.1:1"}, LOGIN, "vault-redirect"), ("redirect", {"to": "//x"}, LOGIN, "vault-redirect"),
-]
+    ("answer", {"status": 404}, DECRYPT, "vault-not-found"), ("redirect", {}, LOGIN, "vault-no-leader"),
+] + [("redirect", {"to": to}, LOGIN, "vault-redirect") for to in (
+    "https://192.0.2.1:8200", "http://127.0.0.1:8200", "https://user@127.0.0.1:1", "//x")]
 
 
 def clock_is_set():
     """As the kernel has it: only then is a certificate's date a reason to distrust it."""
     class Timex(ctypes.Structure):
-        _fields_ = [("modes", ctypes.c_uint), ("offset", ctypes.c_long), ("freq", ctypes.c_long), ("maxerror", ctypes.c_long),
-                    ("esterror", ctypes.c_long), ("status", ctypes.c_int), ("rest", ctypes.c_byte * 256)]
+        _fields_ = [("modes", ctypes.c_uint), *((name, ctypes.c_long) for name in ("offset", "freq", "max", "error")),
+                    ("status", ctypes.c_int), ("rest", ctypes.c_byte * 256)]
     found = Timex()
     return ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(found)) != 5 and not found.status & 0x40
 
@@ -243,3 +244,12 @@ def test_client_certificate_is_shown(bao):
     certificate, key = bao.server.certificates.client()
     configure(bao, f"client-cert = {certificate}", f"client-key = {key}", *TIMES)
     assert unlock(bao.node)[0] is None
+
+
+def test_retry_after_is_kept(bao):
+    """But not beyond the slot's deadline, see the rows above."""
+    configure(bao, "timeout = 60", unlock=("order = vault, tpm2", "slot-timeout = 60"))
+    bao.server.door.fault("answer", LOGIN, times=1, status=429, headers={"Retry-After": "2"})
+    began = time.monotonic()
+    assert unlock(bao.node)[0] is None
+    assert time.monotonic() - began >= 2

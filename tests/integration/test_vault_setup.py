@@ -67,7 +67,8 @@ def test_what_it_makes(ready):
     assert ready.must("GET", "sys/auth/approle/tune")["data"]["user_lockout_disable"]
     role = ready.must("GET", ROLE)["data"]
     assert role["token_policies"] == ["zseal-a"] and role["token_type"] == "batch" and role["token_no_default_policy"]
-    assert ready.must("GET", "sys/config/auditing/request-headers/X-Correlation-Id")["data"]["X-Correlation-Id"] == {"hmac": False}
+    header = ready.must("GET", "sys/config/auditing/request-headers/X-Correlation-Id")["data"]
+    assert header == {"X-Correlation-Id": {"hmac": False}}
 
 
 def test_dry_run_prints_every_request_and_makes_none(bao):
@@ -114,7 +115,8 @@ def test_token_that_may_nothing(bao):
     assert_refused(zseal(bao.node, "vault", "setup", "tank", env={"VAULT_TOKEN": token}), "vault-denied", "Transit")
 
 
-@pytest.mark.parametrize("option, value", [("--node", "a/b"), ("--transit-key", "../x"), ("--cidr", "x y"), ("--token-ttl", "1h")])
+@pytest.mark.parametrize("option, value", [
+    ("--node", "a/b"), ("--transit-key", "../x"), ("--cidr", "x y"), ("--token-ttl", "1h")])
 def test_bad_options(bao, option, value):
     assert_refused(admin(bao, "vault", "setup", "tank", option, value), "usage")
 
@@ -146,9 +148,10 @@ def test_administrators_policy_is_enough_and_no_more(ready):
     for method, path, body in (
             ("POST", "transit/decrypt/zfs-wrapper-tank", {"ciphertext": protect["ciphertext"],
                                                           "context": vaulting.context_of(value)}),
-            ("DELETE", "transit/keys/zfs-wrapper-tank", None), ("GET", "transit/export/encryption-key/zfs-wrapper-tank", None),
+            ("DELETE", "transit/keys/zfs-wrapper-tank", None), ("DELETE", "sys/policies/acl/zseal-a", None),
+            ("GET", "transit/export/encryption-key/zfs-wrapper-tank", None), ("DELETE", ROLE, None),
             ("PUT", "sys/policies/acl/other", {"policy": ""}), ("POST", "sys/mounts/x", {"type": "kv"}),
-            ("DELETE", "sys/policies/acl/zseal-a", None), ("DELETE", ROLE, None), ("POST", "transit/encrypt/new-key", {})):
+            ("POST", "transit/encrypt/new-key", {})):
         assert ready.ask(method, path, body, token)[0] in (400, 403), path
     assert ready.ask("GET", "transit/keys/new-key")[0] == 404
 
@@ -163,16 +166,17 @@ def test_node_may_do_nothing_but_open_its_slots(ready):
     secret_id = ready.must("POST", f"{ROLE}/secret-id", {})["data"]["secret_id"]
     login = ready.must("POST", "auth/approle/login", {"role_id": role_id(ready), "secret_id": secret_id}, token="")
     own = login["auth"]["client_token"]
-    assert ready.ask("POST", "transit/decrypt/zfs-wrapper-tank", {"ciphertext": ciphertext, "context": context}, own)[0] == 200
+    right = {"ciphertext": ciphertext, "context": context}
+    assert ready.ask("POST", "transit/decrypt/zfs-wrapper-tank", right, own)[0] == 200
     other = {"ciphertext": ciphertext, "context": vaulting.NO_CONTEXT}
     for method, path, body in (
             ("POST", "transit/decrypt/zfs-wrapper-tank", {"ciphertext": ciphertext}),
             ("POST", "transit/decrypt/zfs-wrapper-tank", other),
-            ("POST", "transit/decrypt/zfs-wrapper-tank", {"batch_input": [{"ciphertext": ciphertext, "context": context}]}),
+            ("POST", "transit/decrypt/zfs-wrapper-tank", {"batch_input": [right]}),
             ("POST", "transit/encrypt/zfs-wrapper-tank", {"plaintext": "", "context": context}),
-            ("POST", "transit/rewrap/zfs-wrapper-tank", {"ciphertext": ciphertext, "context": context}),
-            ("GET", "transit/keys/zfs-wrapper-tank", None), ("POST", f"{ROLE}/secret-id", {}), ("GET", f"{ROLE}/role-id", None),
-            ("GET", "sys/policies/acl/zseal-a", None), ("GET", "auth/token/lookup-self", None), ("GET", "secret/data/x", None)):
+            ("POST", "transit/rewrap/zfs-wrapper-tank", right), ("GET", "transit/keys/zfs-wrapper-tank", None),
+            ("POST", f"{ROLE}/secret-id", {}), ("GET", f"{ROLE}/role-id", None), ("GET", "sys/policies/acl/zseal-a", None),
+            ("GET", "auth/token/lookup-self", None), ("GET", "secret/data/x", None)):
         assert ready.ask(method, path, body, own)[0] == 403, path
 
 

@@ -33,10 +33,31 @@ static void addresses_are_written_in_one_way(void **state)
 static void what_is_more_than_an_address_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "vault.example:8200", "ftp://a", "https://", "https://:8200", "https://a/v1", "https://a//", "https://u@a",
-		"https://a?x", "https://a#x", "https://a:0", "https://a:65536", "https://a:", "https://a:1:2", "https://a:+1",
-		"https://a: 1", "https://-a", "https://.a", "https://a b", "https://a_b", "https://[::1", "https://[]", "https://a\n",
-		"https://[::1]x", "https://\xc3\xbc",
+		"",
+		"vault.example:8200",
+		"ftp://a",
+		"https://",
+		"https://:8200",
+		"https://a/v1",
+		"https://a//",
+		"https://u@a",
+		"https://a?x",
+		"https://a#x",
+		"https://a:0",
+		"https://a:65536",
+		"https://a:",
+		"https://a:1:2",
+		"https://a:+1",
+		"https://a: 1",
+		"https://-a",
+		"https://.a",
+		"https://a b",
+		"https://a_b",
+		"https://[::1",
+		"https://[]",
+		"https://a\n",
+		"https://[::1]x",
+		"https://\xc3\xbc",
 	};
 
 	(void)state;
@@ -81,12 +102,29 @@ static void a_status_has_its_class(void **state)
 		long status;
 		enum err code;
 	} all[] = {
-		{ 200, ERR_OK },           { 204, ERR_OK },           { 307, ERR_OK },          { 400, ERR_OK },
-		{ 404, ERR_OK },           { 403, ERR_VAULT_DENIED }, { 412, ERR_VAULT_BUSY },  { 429, ERR_VAULT_BUSY },
-		{ 500, ERR_VAULT_BUSY },   { 502, ERR_VAULT_BUSY },   { 599, ERR_VAULT_BUSY },  { 501, ERR_VAULT_SEALED },
-		{ 503, ERR_VAULT_SEALED }, { 472, ERR_VAULT_NO_LEADER }, { 473, ERR_VAULT_NO_LEADER },
-		{ 474, ERR_VAULT_NO_LEADER }, { 530, ERR_VAULT_NO_LEADER }, { 0, ERR_VAULT_ANSWER }, { 100, ERR_VAULT_ANSWER },
-		{ 201, ERR_VAULT_ANSWER }, { 301, ERR_VAULT_ANSWER }, { 401, ERR_VAULT_ANSWER }, { 600, ERR_VAULT_ANSWER },
+		{ 200, ERR_OK },
+		{ 204, ERR_OK },
+		{ 307, ERR_OK },
+		{ 400, ERR_OK },
+		{ 404, ERR_OK },
+		{ 403, ERR_VAULT_DENIED },
+		{ 412, ERR_VAULT_BUSY },
+		{ 429, ERR_VAULT_BUSY },
+		{ 500, ERR_VAULT_BUSY },
+		{ 502, ERR_VAULT_BUSY },
+		{ 599, ERR_VAULT_BUSY },
+		{ 501, ERR_VAULT_SEALED },
+		{ 503, ERR_VAULT_SEALED },
+		{ 472, ERR_VAULT_NO_LEADER },
+		{ 473, ERR_VAULT_NO_LEADER },
+		{ 474, ERR_VAULT_NO_LEADER },
+		{ 530, ERR_VAULT_NO_LEADER },
+		{ 0, ERR_VAULT_ANSWER },
+		{ 100, ERR_VAULT_ANSWER },
+		{ 201, ERR_VAULT_ANSWER },
+		{ 301, ERR_VAULT_ANSWER },
+		{ 401, ERR_VAULT_ANSWER },
+		{ 600, ERR_VAULT_ANSWER },
 	};
 
 	(void)state;
@@ -139,7 +177,8 @@ static void a_policy_gets_each_context_once(void **state)
 		struct transit_key key = key_number(steps[i].n);
 		bool changed = false;
 
-		assert_int_equal(vault_policy_allow(policy, &vault_settings_default, &key, true, &changed, NULL), ERR_OK);
+		assert_int_equal(vault_policy_allow(policy, &vault_settings_default, &key, true, &changed, NULL),
+				 ERR_OK);
 		assert_int_equal(changed, steps[i].changes);
 	}
 	assert_int_equal(vault_policy_hcl(policy, &text, NULL), ERR_OK);
