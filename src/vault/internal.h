@@ -13,6 +13,7 @@ struct vault {
 	bool gives_back;    /* the token is our own login's, and of a kind that can be revoked */
 	uint64_t ttl_s;     /* of the login's token */
 	uint64_t retry_after_ms; /* what the last answer asked us to wait */
+	bool reached;       /* some server was well when it was last asked */
 	bool has_winner;
 	unsigned winner;    /* of settings->addresses */
 	char correlation[UUID_TEXT_SIZE];

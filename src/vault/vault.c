@@ -8,7 +8,8 @@
 enum {
 	RETRY_FIRST_MS = 500,
 	RETRY_MAX_MS = 15000,     /* full jitter below a bound that doubles */
-	ELECTION_RETRY_MS = 1000, /* an election takes a few seconds: what follows it must not wait */
+	ELECTION_RETRY_MS = 1000, /* an election takes seconds: what follows it must not wait */
+	ELECTION_TRIES = 30,
 	GIVE_BACK_MS = 2000,
 };
 
@@ -216,6 +217,7 @@ static enum err attempt(struct vault *v, const struct vault_question *q, struct 
 	}
 	if (err)
 		vault_answer_clear(ret);
+	v->reached = v->has_winner;
 	v->has_winner = v->has_winner && !err;
 	return err;
 }
@@ -227,14 +229,17 @@ static bool passes(enum err err)
 	return err_info(err)->class == CLASS_UNAVAILABLE && err != ERR_NO_MEMORY && err != ERR_VAULT_LIBRARY;
 }
 
-/* Anything from nothing to the bound, so that many nodes that lost one server do not come back together. */
-static enum err pause_before(struct vault *v, unsigned tries, enum err because, struct err_ctx *e)
+/*
+ * Anything from nothing to the bound, so that many nodes that lost one server do not come back together. Where a server
+ * says that it is well and yet cannot serve, there is an election as a rule: that is asked about more often, for a while.
+ */
+static enum err pause_before(struct vault *v, unsigned tries, struct err_ctx *e)
 {
 	uint64_t most_ms = tries < 5 ? (uint64_t)RETRY_FIRST_MS << tries : RETRY_MAX_MS;
 	uint32_t random = 0;
 	bool ready;
 
-	if (because == ERR_VAULT_NO_LEADER && most_ms > ELECTION_RETRY_MS)
+	if (v->reached && !v->retry_after_ms && tries < ELECTION_TRIES && most_ms > ELECTION_RETRY_MS)
 		most_ms = ELECTION_RETRY_MS;
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
 		random = UINT32_MAX;
@@ -256,7 +261,7 @@ enum err vault_ask(struct vault *v, const struct vault_question *q, struct vault
 		if (!err || !passes(err) || q->once || deadline_left_ms(v->deadline) == 0)
 			break;
 		last = own;
-		err = pause_before(v, tries, err, &own);
+		err = pause_before(v, tries, &own);
 		if (err)
 			break;
 	}
