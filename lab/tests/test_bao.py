@@ -219,7 +219,6 @@ sys.path.insert(0, sys.argv[1])
 from world import World
 world = World()
 bao = world.bao()
-world.node().start()
 print(world.path, bao.pid, flush=True)
 sys.stdin.read()
 """
