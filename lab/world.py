@@ -328,8 +328,7 @@ class Node:
         return connection
 
     def sockets(self, count=1):
-        """TCP sockets, not yet bound or connected, that belong to the machine's network."""
-        self._expect_on()
+        """TCP sockets, not yet bound or connected, that belong to the network of the machine, which must be on."""
         with self._connect_supervisor(("sockets", count)) as connection:
             _, descriptors, _, _ = socket.recv_fds(connection, 4096, count)
         if len(descriptors) != count:

@@ -368,7 +368,8 @@ class Doors:
         return door
 
     def join(self, place):
-        """From now on every door is there too. A place has a name and sockets()."""
+        """From now on every door is there too. A place has a name and sockets(); one that comes again is a new one."""
+        self.leave(place)
         self._places.append(place)
         for door in self._doors:
             self.call(door.join(place))
