@@ -2,7 +2,7 @@
 #
 # The door to zseal. meson.build describes the build; what is here only calls what does the work.
 
-.PHONY: help demo check check-fast fuzz build build-asan install lab format clean
+.PHONY: help demo check check-fast fuzz bench build build-asan install lab format clean
 .DEFAULT_GOAL := help
 
 help: ## tells what can be made
@@ -25,6 +25,13 @@ FUZZ_SECONDS ?= 600
 
 fuzz: build-asan ## fuzzes each target for ten minutes (FUZZ_SECONDS=600), and says what is new
 	ZSEAL_FIGURES=build/test-logs/figures fuzz/run build-asan $(FUZZ_SECONDS)
+
+bench: ## measures zseal against what it replaces, and writes docs/performance.md (eight minutes)
+	tools/setup
+	$(MAKE) build
+	meson compile -C build bench-programs
+	lab/build
+	bench/run
 
 build: build/build.ninja ## builds zseal with gcc, as build/src/zseal
 	meson compile -C build

@@ -9,10 +9,12 @@ Refuses: other ways into a journal: /dev/log, standard output of services.
 Spec: systemd's "Native Journal Protocol".
 """
 import array
+import contextlib
 import json
 import os
 import socket
 import struct
+from pathlib import Path
 
 _DATAGRAM_SIZE_MAX = 1 << 18
 _CREDENTIALS = struct.Struct("3i")
@@ -57,6 +59,9 @@ class Journal:
     """The socket at `path`, which appends to the open file `log`."""
 
     def __init__(self, path, log):
+        # As systemd when it boots: the kernel's own 10 would hold up who sends. A user namespace may not.
+        with contextlib.suppress(OSError):
+            Path("/proc/sys/net/unix/max_dgram_qlen").write_text("512", encoding="ascii")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zseal keeps the keys of encrypted ZFS pools. The table of verbs; everything else is below. */
+/* zseal keeps the keys of encrypted ZFS pools. Finds the verb and runs it; the rest is below. */
 #include <string.h>
 
 #include "cli/output.h"
@@ -8,24 +8,6 @@
 #include "event/event.h"
 #include "sys/process.h"
 
-static const struct verb *const verbs[] = {
-	&verb_create, &verb_adopt, &verb_unlock, &verb_lock, &verb_status, &verb_slot_list, &verb_slot_add, &verb_slot_test,
-	&verb_slot_reseal, &verb_slot_remove, &verb_header_backup, &verb_header_verify, &verb_header_restore,
-	&verb_repair, &verb_recover,
-	&verb_vault_setup, &verb_vault_enroll, &verb_vault_status, &verb_vault_login_test,
-	&verb_version,
-};
-
-static void print_usage(void)
-{
-	printf("usage: zseal VERB [OPTION…] [ARGUMENT…]\n\nKeeps the keys of encrypted ZFS pools.\n\n");
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-16s %s\n", verbs[i]->name, verbs[i]->summary);
-	printf("\nzseal VERB --help tells more. Exit status: 0 done; 1 in part; 2 wrong usage or configuration;\n"
-	       "3 sealed for another machine; 4 unavailable, try again; 5 refused; 6 damaged; 7 not as needed\n"
-	       "(missing, busy, there already); 8 interrupted; 70 a mistake in zseal.\n");
-}
-
 /* A verb of one word or two; *ret_words is how many. NULL if there is none. */
 static const struct verb *find_verb(int argc, char **argv, int *ret_words)
 {
@@ -33,7 +15,7 @@ static const struct verb *find_verb(int argc, char **argv, int *ret_words)
 
 	if (argc > 2)
 		snprintf(two, sizeof(two), "%s %s", argv[1], argv[2]);
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+	for (size_t i = 0; verbs[i]; i++) {
 		*ret_words = strchr(verbs[i]->name, ' ') ? 2 : 1;
 		if (str_equal(verbs[i]->name, *ret_words == 2 ? two : argv[1]))
 			return verbs[i];
@@ -52,14 +34,14 @@ static bool begins_with_word(const char *name, const char *word)
 static enum err no_verb(int argc, char **argv, struct err_ctx *e)
 {
 	if (argc > 1 && (str_equal(argv[1], "--help") || str_equal(argv[1], "-h") || str_equal(argv[1], "help"))) {
-		print_usage();
+		verbs_print_usage();
 		return ERR_OK;
 	}
 	if (argc > 1 && str_equal(argv[1], "--version"))
 		return verb_version.run(&(struct invocation){ .verb = &verb_version }, e);
 	if (argc < 2)
 		return err_set(e, ERR_USAGE, "no verb was given");
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+	for (size_t i = 0; verbs[i]; i++)
 		if (begins_with_word(verbs[i]->name, argv[1]))
 			return err_set(e, ERR_USAGE, "there is no verb '%s%s%.32s', but '%s'", argv[1],
 				       argc > 2 ? " " : "", argc > 2 ? argv[2] : "", verbs[i]->name);

@@ -490,8 +490,8 @@ def test_terminal(any_node):
 
 def test_terminal_puts_a_cut_character_together(any_node):
     """Each half is read by itself: the second is printed only when the first was answered."""
-    done = any_node.run(["bash", "-c", r"printf 'name? \303'; read -s; printf '\244\r'; read -s; printf '\nend'"], pty=True,
-                        input=[("name? ", "\n"), ("ä", "\n")])
+    done = any_node.run(["bash", "-c", r"stty -echo; printf 'name? \303'; read; printf '\244\r'; read; printf '\nend'"],
+                        pty=True, input=[("name? ", "\n"), ("ä", "\n")])
     assert done.stdout == "name? ä\nend"
 
 

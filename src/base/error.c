@@ -9,20 +9,10 @@ static const struct err_info table[ERR_MAX] = {
 #undef X
 };
 
-static const struct {
-	const char *name;
-	int exit_status;
-} classes[CLASS_MAX] = {
-	[CLASS_OK] = { "ok", 0 },
-	[CLASS_PARTIAL] = { "partial", 1 },
-	[CLASS_USAGE] = { "usage", 2 },
-	[CLASS_NOT_MINE] = { "not-mine", 3 },
-	[CLASS_UNAVAILABLE] = { "unavailable", 4 },
-	[CLASS_REFUSED] = { "refused", 5 },
-	[CLASS_CORRUPT] = { "corrupt", 6 },
-	[CLASS_STATE] = { "state", 7 },
-	[CLASS_INTERRUPTED] = { "interrupted", 8 },
-	[CLASS_BUG] = { "bug", 70 },
+static const struct err_class_info classes[CLASS_MAX] = {
+#define X(id, exit_status, name, words, meaning) [CLASS_##id] = { exit_status, name, words, meaning },
+	ERR_CLASS_TABLE(X)
+#undef X
 };
 
 const struct err_info *err_info(enum err code)
@@ -30,14 +20,19 @@ const struct err_info *err_info(enum err code)
 	return &table[(unsigned)code < ERR_MAX ? code : ERR_BUG];
 }
 
+const struct err_class_info *err_class_info(enum err_class class)
+{
+	return &classes[(unsigned)class < CLASS_MAX ? class : CLASS_BUG];
+}
+
 const char *err_class_name(enum err_class class)
 {
-	return classes[(unsigned)class < CLASS_MAX ? class : CLASS_BUG].name;
+	return err_class_info(class)->name;
 }
 
 int err_exit_status(enum err_class class)
 {
-	return classes[(unsigned)class < CLASS_MAX ? class : CLASS_BUG].exit_status;
+	return err_class_info(class)->exit_status;
 }
 
 /* When the chain is full the outermost place is replaced: what failed is always kept. */

@@ -14,18 +14,38 @@
 
 #include "base/cleanup.h"
 
-/* What a caller should do about it. The six answers of a protector (design, section 5) and what the rest needs. */
+/*
+ * What a caller should do about it: the six answers of a protector (design, section 5) and what the rest needs.
+ * One line for each class: identity, exit status, name for programs, in a few words, and for the manual.
+ */
+#define ERR_CLASS_TABLE(X)                                                                                             \
+	X(OK, 0, "ok", "done", "all that was asked for is done, or was so before")                                     \
+	/* some of several things failed; each has said why */                                                         \
+	X(PARTIAL, 1, "partial", "in part", "some of it is done, and some failed; each line says which, and why")      \
+	X(USAGE, 2, "usage", "wrong usage or configuration",                                                           \
+	  "the command line or zseal.conf is wrong; nothing was done")                                                 \
+	/* try the next slot, costs nothing */                                                                         \
+	X(NOT_MINE, 3, "not-mine", "sealed for another machine",                                                       \
+	  "what would open it belongs to another machine's TPM, or to this one's before it was cleared")               \
+	/* passes by itself: try again later */                                                                        \
+	X(UNAVAILABLE, 4, "unavailable", "unavailable, try again",                                                     \
+	  "something does not answer or is in use; the same command may do later")                                     \
+	/* a policy, a key or a right says no: trying again does not help and may lock out */                          \
+	X(REFUSED, 5, "refused", "refused", "a policy, a key or a right says no; trying again does not help")          \
+	X(CORRUPT, 6, "corrupt", "damaged",                                                                            \
+	  "what is stored does not hold together, or was changed by somebody else")                                    \
+	/* the world is not as the command needs it */                                                                 \
+	X(STATE, 7, "state", "not as needed (missing, busy, there already)",                                           \
+	  "mend what the message names, then run the same command again")                                              \
+	/* a signal, or nobody left to read or answer */                                                               \
+	X(INTERRUPTED, 8, "interrupted", "interrupted",                                                                \
+	  "a signal ended it, or nobody was there to answer a question or to read the output")                         \
+	X(BUG, 70, "bug", "a mistake in zseal", "please report it")
+
 enum err_class {
-	CLASS_OK,          /* opened, done */
-	CLASS_NOT_MINE,    /* belongs to another machine: try the next slot, costs nothing */
-	CLASS_UNAVAILABLE, /* passes by itself: try again later */
-	CLASS_REFUSED,     /* a policy, a key or a right says no: trying again does not help and may lock out */
-	CLASS_CORRUPT,     /* what is stored is damaged or was changed */
-	CLASS_STATE,       /* the world is not as the command needs it: missing, busy, already there */
-	CLASS_USAGE,       /* the command line or the configuration is wrong */
-	CLASS_INTERRUPTED, /* a signal, or nobody left to read or answer */
-	CLASS_PARTIAL,     /* some of several things failed; each has said why */
-	CLASS_BUG,         /* ours: stop */
+#define X(id, exit_status, name, words, meaning) CLASS_##id,
+	ERR_CLASS_TABLE(X)
+#undef X
 	CLASS_MAX,
 };
 
@@ -68,12 +88,12 @@ enum err_class {
 	X(PIN_FINGERPRINT, "pin-fingerprint", REFUSED, "the keyring is not the one that this machine remembers",       \
 	  "find out who exchanged the pool or its header; if it was you, remove its line from /etc/zseal/pins")        \
 	X(PIN_ROLLBACK, "pin-rollback", CORRUPT, "the header is older than the one that this machine remembers",       \
-	  "the pool was rolled back or exchanged by an old copy: find out why; then: zseal repair DATASET")            \
+	  "find out why the pool is an old one; then: zseal repair DATASET (--accept-older if no newer copy is left)") \
 	X(NO_KEYRING, "no-keyring", STATE, "no zseal keyring found here",                                              \
 	  "if it had one: zseal header restore DATASET; if not, it was never made with zseal")                         \
 	X(NO_RECORD, "no-record", STATE, "the encryption root has no key record of this keyring",                      \
 	  "if it had one: zseal header restore DATASET; if not, it was never given to zseal")                          \
-	X(NO_SLOT, "no-slot", STATE, "no such slot", "see zseal slot list")                                            \
+	X(NO_SLOT, "no-slot", STATE, "no such slot", "those that there are: zseal slot list DATASET")                  \
 	X(SLOT_EXISTS, "slot-exists", STATE, "there is already a slot of that name or kind",                           \
 	  "choose another name with --name, or make the slot anew: zseal slot reseal DATASET NAME")                    \
 	X(SLOT_UNKNOWN, "slot-unknown", REFUSED, "nothing vouches for a part of the header",                           \
@@ -81,13 +101,13 @@ enum err_class {
 	X(SLOT_STRAY, "slot-stray", STATE, "the property is no slot of this keyring",                                  \
 	  "it does no harm; zseal repair DATASET removes it")                                                          \
 	X(COPY_DIFFERS, "copy-differs", STATE, "the header in the pool and its copy are not the same",                 \
-	  "the pool's own is whole: zseal header backup DATASET copies it")                                            \
-	X(SLOT_LAST, "slot-last", REFUSED, "without this slot nothing that was tested would open the keyring",         \
-	  "add another slot, or test one: zseal slot test DATASET")                                                    \
+	  "zseal header restore DATASET brings back what is missing, zseal header backup DATASET copies what is new")  \
+	X(SLOT_LAST, "slot-last", REFUSED, "the keyring needs this slot",                                              \
+	  "add another slot first, or test one that there is: zseal slot test DATASET")                                \
 	X(UNFINISHED, "unfinished", STATE, "an earlier change was cut off",                                            \
 	  "it is finished or taken back by: zseal repair DATASET")                                                     \
 	X(NO_SLOT_OPENS, "no-slot-opens", REFUSED, "no slot opened the keyring",                                       \
-	  "each slot's reason is above; the recovery key opens it: zseal unlock --recovery DATASET")                   \
+	  "open it with the recovery key: zseal unlock --recovery DATASET")                                            \
 	X(NO_COPY, "no-copy", STATE, "no copy of the header was found",                                                \
 	  "look on other machines in /var/lib/zseal/header and in your backups; give it with --from FILE")             \
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
@@ -212,7 +232,8 @@ enum err_class {
 	X(ZFS_NOT_FOUND, "zfs-not-found", STATE, "there is no such dataset or pool",                                   \
 	  "see zpool import for pools that are not imported, zfs list for what is there")                              \
 	X(ZFS_EXISTS, "zfs-exists", STATE, "it is already there", "choose another name")                               \
-	X(ZFS_NOT_ENCRYPTED, "zfs-not-encrypted", STATE, "the dataset is not encrypted", "there is nothing to unlock") \
+	X(ZFS_NOT_ENCRYPTED, "zfs-not-encrypted", STATE, "the dataset is not encrypted",                               \
+	  "ZFS encrypts only what is new: make an encrypted pool (zseal create), and copy the data into it")           \
 	X(ZFS_NOT_ROOT, "zfs-not-root", STATE, "the dataset is not an encryption root",                                \
 	  "name the encryption root instead (zfs get encryptionroot)")                                                 \
 	X(ZFS_KEY_WRONG, "zfs-key-wrong", REFUSED, "ZFS refused the key: it is not this encryption root's",            \
@@ -273,13 +294,20 @@ struct err_ctx {
 /* Returns the table's line for code; a code outside the table gives that of ERR_BUG. Never NULL. */
 const struct err_info *err_info(enum err code);
 
+struct err_class_info {
+	int exit_status;     /* the same for every verb */
+	const char *name;    /* stable, lower case, for programs */
+	const char *words;   /* for the last line of --help */
+	const char *meaning; /* for the manual, no full stop */
+};
+
+/* Returns the table's line for a class; a class outside the table gives that of CLASS_BUG. Never NULL. */
+const struct err_class_info *err_class_info(enum err_class class);
+
 /* Returns the name of a class ("not-mine", "refused" …), for programs. */
 const char *err_class_name(enum err_class class);
 
-/*
- * The exit status of a class: 0 ok, 1 partial, 2 usage, 3 not mine, 4 unavailable, 5 refused, 6 corrupt, 7 state,
- * 8 interrupted, 70 bug. The same for every verb.
- */
+/* Returns the exit status of a class. */
 int err_exit_status(enum err_class class);
 
 /* Starts an error: what failed, to what. Returns code, so that callers can write `return err_set(…)`. e may be NULL. */

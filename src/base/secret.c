@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -8,6 +9,7 @@
 
 enum {
 	SECRET_SIZE_MAX = 64 << 10,
+	KEPT_MAX = 2,
 	STACK_WIPED = 48 << 10, /* bytes; libzfs_core's deepest call takes 20 KiB */
 };
 
@@ -26,38 +28,78 @@ static size_t page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Locking can fail in a container with a small RLIMIT_MEMLOCK; then the secret may be swapped, but nothing else breaks. */
-static int protect_pages(uint8_t *base, size_t inner)
-{
-	size_t page = page_size();
+/*
+ * Mappings of freed secrets, wiped, with no access to their pages: opening a root takes two secrets for a moment, and
+ * six system calls to make and end each. All have one page between their guards.
+ */
+static _Atomic(uint8_t *) kept[KEPT_MAX];
 
-	if (mprotect(base + page, inner, PROT_READ | PROT_WRITE) < 0)
-		return -1;
-	(void)mlock(base + page, inner);
-	(void)madvise(base + page, inner, MADV_DONTDUMP);
-	(void)madvise(base + page, inner, MADV_WIPEONFORK);
-	return 0;
+static uint8_t *take_kept(void)
+{
+	uint8_t *base = NULL;
+
+	for (size_t i = 0; !base && i < KEPT_MAX; i++)
+		base = atomic_exchange(&kept[i], NULL);
+	return base;
+}
+
+/* Locked and left out of dumps as ever; what is read or written from now on faults. */
+static bool keep(uint8_t *base, size_t inner)
+{
+	bool done = inner == page_size() && mprotect(base + page_size(), inner, PROT_NONE) == 0;
+
+	for (size_t i = 0; done && i < KEPT_MAX; i++) {
+		uint8_t *none = NULL;
+
+		if (atomic_compare_exchange_strong(&kept[i], &none, base))
+			return true;
+	}
+	return false;
+}
+
+/* Locking can fail in a container with a small RLIMIT_MEMLOCK; then the secret may be swapped, but nothing else breaks. */
+static void protect_pages(uint8_t *pages, size_t inner)
+{
+	(void)mlock(pages, inner);
+	(void)madvise(pages, inner, MADV_DONTDUMP);
+	(void)madvise(pages, inner, MADV_WIPEONFORK);
+}
+
+/* Pages of zeros between two guards, or NULL with errno. */
+static uint8_t *map_pages(size_t inner)
+{
+	size_t page = page_size(), mapped = inner + 2 * page;
+	uint8_t *base = inner == page ? take_kept() : NULL;
+	bool is_new = !base;
+
+	if (is_new)
+		base = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (base == MAP_FAILED)
+		return NULL;
+	if (mprotect(base + page, inner, PROT_READ | PROT_WRITE) < 0) {
+		int saved = errno;
+
+		munmap(base, mapped);
+		errno = saved;
+		return NULL;
+	}
+	if (is_new)
+		protect_pages(base + page, inner);
+	return base;
 }
 
 enum err secret_new(size_t size, struct secret **ret, struct err_ctx *e)
 {
 	size_t page = page_size();
 	size_t inner = (sizeof(struct secret) + size + page - 1) / page * page;
-	size_t mapped = inner + 2 * page;
 
 	if (size == 0 || size > SECRET_SIZE_MAX)
 		return err_set(e, ERR_BUG, "a secret of %zu bytes", size);
-	uint8_t *base = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (base == MAP_FAILED)
+	uint8_t *base = map_pages(inner);
+	if (!base)
 		return err_set_errno(e, ERR_NO_MEMORY, errno, "room for a secret of %zu bytes", size);
-	if (protect_pages(base, inner) < 0) {
-		int saved = errno;
-
-		munmap(base, mapped);
-		return err_set_errno(e, ERR_NO_MEMORY, saved, "protecting a secret of %zu bytes", size);
-	}
 	struct secret *s = (struct secret *)(base + page);
-	*s = (struct secret){ .size = size, .mapped = mapped, .bytes = base + page + inner - size };
+	*s = (struct secret){ .size = size, .mapped = inner + 2 * page, .bytes = base + page + inner - size };
 	*ret = s;
 	return ERR_OK;
 }
@@ -134,7 +176,8 @@ void secret_free(struct secret *s)
 	uint8_t *base = (uint8_t *)s - page;
 
 	explicit_bzero(base + page, mapped - 2 * page);
-	munmap(base, mapped);
+	if (!keep(base, mapped - 2 * page))
+		munmap(base, mapped);
 }
 
 uint8_t *secret_bytes(struct secret *s)

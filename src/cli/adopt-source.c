@@ -140,6 +140,7 @@ static enum err read_file(const struct source *s, struct secret **ret, struct er
 
 static enum err ask(const struct adopt_check *check, struct secret **ret, struct err_ctx *e)
 {
+	style_progress_clear();
 	return terminal_ask(check->format == KEY_FORMAT_PASSPHRASE ? "Passphrase of the encryption root: "
 								   : "Key of the encryption root (64 hexadecimal digits): ",
 			    false, ret, e);

@@ -16,6 +16,7 @@ struct work {
 	struct source source;
 	struct new_slots slots;
 	struct leftovers leftovers;
+	bool key_given;  /* in this run, and proven */
 	size_t n_failed; /* leftovers that were to be destroyed, and were not */
 };
 
@@ -86,6 +87,7 @@ static enum err get_key(struct work *w, struct err_ctx *e)
 	if (!err)
 		err = adopt_take_key(&w->adoption, given, e);
 	output_progress(NULL);
+	w->key_given = !err;
 	return err;
 }
 
@@ -144,6 +146,7 @@ static enum err find_leftovers(struct work *w, struct err_ctx *e)
 	const struct leftover_hints hints = {
 		.dataset = dataset_of(w), .location_file = w->adoption.check.key_file,
 		.key_file = s->kind == SOURCE_FILE ? s->path : NULL, .jwe = s->kind == SOURCE_CLEVIS ? s->path : NULL,
+		.jwe_opened = w->key_given, .check = &w->adoption.check, .key = w->adoption.key,
 		/* one that was not opened in this run might be another's */
 		.kept = s->kind == SOURCE_TPM && s->kept.name[0] | s->kept.name[1] ? &s->kept : NULL,
 	};
@@ -165,6 +168,7 @@ static enum err ask_destroy(const char *name, bool *ret, struct err_ctx *e)
 	char prompt[2 * ERR_PLACE_MAX];
 
 	snprintf(prompt, sizeof(prompt), "Destroy %s? [y/N] ", name);
+	style_progress_clear();
 	enum err err = terminal_ask(prompt, true, &answer, e);
 	*ret = !err && secret_size(answer) == 1 && (*secret_data(answer) | 0x20) == 'y';
 	return err == ERR_INTERRUPTED ? err : ERR_OK;
@@ -177,13 +181,14 @@ static bool may_ask(const struct invocation *inv)
 
 static enum err settle_leftover(struct work *w, struct leftover *l, struct err_ctx *e)
 {
-	bool destroy = invocation_has(w->inv, "destroy-leftovers");
+	const bool is_told = invocation_has(w->inv, "destroy-leftovers");
+	bool destroy = is_told && l->proven;
 	struct err_ctx own = { 0 };
 	char name[ERR_PLACE_MAX];
 	enum err err = process_interrupted(e);
 
 	leftover_name(l, name);
-	if (!err && !destroy && !l->needed_by && may_ask(w->inv))
+	if (!err && !is_told && !l->needed_by && may_ask(w->inv))
 		err = ask_destroy(name, &destroy, e);
 	if (err || !destroy || !leftover_destroy(l, &w->session.context, &own))
 		return err;
@@ -198,13 +203,15 @@ static void print_leftover(const struct leftover *l)
 
 	leftover_name(l, name);
 	if (l->destroyed)
-		printf("  %s: destroyed%s\n", name,
+		say(stdout, "  %s: destroyed%s\n", name,
 		       l->path ? "; its blocks stay readable on the disk until they are written anew" : "");
 	else if (l->needed_by)
-		printf("  %s: keep it until %s is adopted as well\n", name, output_printable(l->needed_by).text);
+		say(stdout, "  %s: keep it until %s is adopted as well\n", name, output_printable(l->needed_by).text);
+	else if (!l->proven)
+		say(stdout, "  %s: still there, and not proven to be a copy; if it is one, destroy it: rm %s\n", name, name);
 	else
-		printf("  %s: still there; destroy it: %s %s\n", name, l->path ? "rm" : "tpm2_evictcontrol -C o -c",
-		       l->path ? name : strrchr(name, ' ') + 1);
+		say(stdout, "  %s: still there; destroy it: %s %s\n", name,
+		    l->path ? "rm" : "tpm2_evictcontrol -C o -c", l->path ? name : strrchr(name, ' ') + 1);
 }
 
 /* ---- telling ---- */
@@ -218,8 +225,8 @@ static json_t *leftovers_json(const struct work *w)
 		char name[ERR_PLACE_MAX];
 
 		leftover_name(l, name);
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "what", name, "destroyed", l->destroyed,
-						      "needed_by", l->needed_by));
+		json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:s?}", "what", name, "proven", l->proven,
+						      "destroyed", l->destroyed, "needed_by", l->needed_by));
 	}
 	return list;
 }
@@ -245,20 +252,22 @@ static void print_text(const struct work *w, bool was_done)
 	uuid_print(&a->draft.ring.uuid, uuid);
 	fingerprint_print(a->draft.ring.fingerprint, fingerprint);
 	if (was_done)
-		printf("%s is adopted already\n", dataset_of(w));
+		say(stdout, "%s is adopted already\n", dataset_of(w));
 	else if (adopt_has_keyring(a))
-		printf("%s is adopted: the keyring on %s opens it\n", dataset_of(w), a->root->keyring->dataset);
+		say(stdout, "%s is adopted: the keyring on %s opens it\n", dataset_of(w), a->root->keyring->dataset);
 	else
-		printf("%s is adopted, and opens by", dataset_of(w));
+		say(stdout, "%s is adopted, and opens by", dataset_of(w));
 	for (unsigned i = 0; !adopt_has_keyring(a) && i < a->draft.n_slots; i++)
-		printf("%s %s%s", i ? " or" : "", a->draft.slots[i].slot.name, i + 1 < a->draft.n_slots ? "" : "\n");
+		say(stdout, "%s %s%s", i ? " or" : "", a->draft.slots[i].slot.name,
+		    i + 1 < a->draft.n_slots ? "" : "\n");
 	if (a->changed_key && a->check.format == KEY_FORMAT_PASSPHRASE)
-		printf("it has a new random key: the passphrase opens it no more, except out of old copies of the disks\n");
-	printf("keyring %s\nfingerprint %s\n", uuid, fingerprint);
+		say(stdout, "it has a new random key: the passphrase opens it no more, except out of old copies of the "
+			    "disks\n");
+	say(stdout, "keyring %s\nfingerprint %s\n", uuid, fingerprint);
 	if (!adopt_has_keyring(a) && !w->slots.recovery_key)
-		printf("there is NO recovery key: if the TPM is lost, so is %s\n", dataset_of(w));
+		say(stdout, "there is NO recovery key: if the TPM is lost, so is %s\n", dataset_of(w));
 	if (w->leftovers.n > 0)
-		printf("old copies of its key:\n");
+		say(stdout, "old copies of its key:\n");
 	for (size_t i = 0; i < w->leftovers.n; i++)
 		print_leftover(&w->leftovers.all[i]);
 }
@@ -291,11 +300,11 @@ static enum err print_dry_run(const struct work *w, struct err_ctx *e)
 		return output_json(json_pack("{s:s, s:b, s:s, s:b, s:b}", "dataset", dataset_of(w), "dry_run", true,
 					     "keyformat", formats[a->check.format], "new_keyring", !adopt_has_keyring(a),
 					     "new_key", a->check.format == KEY_FORMAT_PASSPHRASE), e);
-	printf("%s would be adopted: %s; its key %s\n", dataset_of(w),
-	       adopt_has_keyring(a) ? "a record of its key in the keyring that it has" : "a new keyring on it",
-	       a->check.format == KEY_FORMAT_PASSPHRASE ? "would be replaced by a random one" : "would be kept");
+	say(stdout, "%s would be adopted: %s; its key %s\n", dataset_of(w),
+	       adopt_has_keyring(a) ? "the keyring above it gets a record of its key" : "it gets a keyring of its own",
+	       a->check.format == KEY_FORMAT_PASSPHRASE ? "is replaced by a random one" : "stays the same");
 	if (!a->check.located)
-		printf("keylocation would become prompt\n");
+		say(stdout, "keylocation would become prompt: zseal unlocks it from then on\n");
 	return ERR_OK;
 }
 
@@ -336,7 +345,7 @@ static const struct option_spec options[] = {
 	OPTIONS_SOURCE,
 	OPTIONS_FIRST_SLOTS,
 	{ "replica", 0, NULL, "it was received, but stands alone from now on: change its key all the same", false },
-	{ "destroy-leftovers", 0, NULL, "destroy old copies of the key, which are only named otherwise", false },
+	{ "destroy-leftovers", 0, NULL, "destroy old copies that are proven to be some, which are only named otherwise", false },
 	OPTIONS_ANSWERS,
 	OPTION_TRUST,
 	{ 0 },

@@ -29,6 +29,11 @@ static const struct kind {
 	[ANSWER_PIN] = { "pin", "PIN", "PIN: ", "New PIN: ", "New PIN again: ", PIN_MIN, PIN_MAX },
 };
 
+const char *answer_option(enum answer kind)
+{
+	return kinds[kind].option;
+}
+
 /* ---- what can be an answer ---- */
 
 /* The next character of UTF-8 (RFC 3629), or -1 for what is none. Takes it off what is left. */
@@ -166,6 +171,8 @@ static enum err take(const struct kind *k, const struct source *s, struct secret
 static enum err ask_once(const struct kind *k, struct secret **ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *given = NULL;
+
+	style_progress_clear();
 	enum err err = terminal_ask(k->prompt, false, &given, e);
 
 	return err ? err : accept(k, &given, ret, e);
@@ -209,6 +216,8 @@ bool answer_new_is_given(const struct invocation *inv, enum answer kind)
 static enum err ask_twice(const struct kind *k, struct secret **ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *once = NULL, *again = NULL;
+
+	style_progress_clear();
 	enum err err = terminal_ask(k->prompt_new, false, &once, e);
 
 	if (!err)
@@ -272,6 +281,8 @@ enum err answer_ask_new(const struct invocation *inv, enum answer kind, struct s
 enum err answer_yes(const char *question, bool *ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *answer = NULL;
+
+	style_progress_clear();
 	enum err err = terminal_ask(question, true, &answer, e);
 
 	*ret = !err && secret_size(answer) == 3 && memcmp(secret_data(answer), "yes", 3) == 0;

@@ -51,6 +51,9 @@ must_check enum err answers_ask(const struct invocation *inv, struct secret *ans
  */
 must_check enum err answer_yes(const char *question, bool *ret, struct err_ctx *e);
 
+/* The option by which a person is asked for it on the terminal: "recovery". */
+const char *answer_option(enum answer kind);
+
 /* True if an option says where a new PIN or passphrase comes from. */
 bool answer_new_is_given(const struct invocation *inv, enum answer kind);
 

@@ -130,12 +130,12 @@ static enum err print_result(const struct work *w, struct err_ctx *e)
 	if (w->inv->json)
 		return output_json(json_pack("{s:s, s:s, s:s, s:o}", "pool", c->request.pool.pool, "keyring", uuid,
 					     "fingerprint", fingerprint, "slots", slots), e);
-	printf("pool %s is made, unlocked, and opens by", c->request.pool.pool);
+	say(stdout, "pool %s is made, unlocked, and opens by", c->request.pool.pool);
 	for (unsigned i = 0; i < c->draft.n_slots; i++)
-		printf("%s %s", i ? " or" : "", c->draft.slots[i].slot.name);
-	printf("\nkeyring %s\nfingerprint %s\n", uuid, fingerprint);
+		say(stdout, "%s %s", i ? " or" : "", c->draft.slots[i].slot.name);
+	say(stdout, "\nkeyring %s\nfingerprint %s\n", uuid, fingerprint);
 	if (!w->slots.recovery_key)
-		printf("there is NO recovery key: if the TPM is lost, so is the pool\n");
+		say(stdout, "there is NO recovery key: if the TPM is lost, so is the pool\n");
 	json_decref(slots);
 	return ERR_OK;
 }
@@ -187,7 +187,7 @@ static enum err make(struct work *w, struct err_ctx *e)
 static void print_zpool(const struct work *w, bool is_answer)
 {
 	if (w->creation.said && *w->creation.said)
-		fprintf(is_answer ? stdout : stderr, "%s\n", w->creation.said);
+		say(is_answer ? stdout : stderr, "%s\n", w->creation.said);
 }
 
 static enum err run(const struct invocation *inv, struct err_ctx *e)

@@ -104,10 +104,10 @@ static enum err write_backup(struct work *w, struct err_ctx *e)
 	enum err err = write_copy(w, &saved, e);
 
 	if (!err && !str_equal(saved.path, "-"))
-		printf("copied the keyring on %s, %zu slots and %zu key records to %s\n", w->keyring->dataset,
+		say(stdout, "copied the keyring on %s (slots: %zu, key records: %zu) to %s\n", w->keyring->dataset,
 		       w->here.n_slots, w->here.n_records, saved.path);
 	if (!err && saved.kept)
-		printf("the copy that was there is different; it is kept as %s\n", saved.kept);
+		say(stdout, "the copy that was there is different; it is kept as %s\n", saved.kept);
 	free(saved.path);
 	free(saved.kept);
 	return err;
@@ -126,12 +126,12 @@ static enum err run_backup(const struct invocation *inv, struct err_ctx *e)
 		err = (*e = w->keyring->error).code;
 	size_t left_out = err ? 0 : backup_leave_out_damaged(&w->here);
 	if (left_out)
-		fprintf(stderr, "zseal: WARNING: %s: %zu damaged values are not in the copy\n  next: see zseal header "
-			"verify %s\n", w->keyring->dataset, left_out, w->keyring->dataset);
+		say(stderr, OUTPUT_WARNING "%s: %zu damaged values are not in the copy\n  " OUTPUT_NEXT
+		    "see zseal header verify %s\n", w->keyring->dataset, left_out, w->keyring->dataset);
 	if (!err && inv->dry_run)
-		return printf("would copy the keyring on %s, %zu slots and %zu key records\n", w->keyring->dataset,
-			      w->here.n_slots, w->here.n_records) < 0 ? ERR_OUTPUT : ERR_OK;
-	if (!err)
+		say(stdout, "would copy the keyring on %s (slots: %zu, key records: %zu)\n", w->keyring->dataset,
+		    w->here.n_slots, w->here.n_records);
+	else if (!err)
 		err = write_backup(w, e);
 	return err_wrap(e, err, "header backup of %s", inv->arguments[0]);
 }
@@ -144,7 +144,7 @@ static void print_difference(void *arg, const char *dataset, const char *propert
 					     "is not in the copy" };
 
 	(void)arg;
-	printf("  %s on %s %s\n", property, dataset, words[d]);
+	say(stdout, "  %s on %s %s\n", property, dataset, words[d]);
 }
 
 static void print_report(const struct work *w)
@@ -153,15 +153,16 @@ static void print_report(const struct work *w)
 	const char *verb = w->inv->dry_run ? "would be restored" : "restored";
 
 	if (*r->slot)
-		printf("opened by slot %s; the keyring and its slots are whole\n", r->slot);
+		say(stdout, "opened by slot %s; the keyring and its slots are whole\n", r->slot);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct restore_line *line = &r->lines[i];
 		bool failed = line->error.code != ERR_OK;
-		const char *outcome = line->written ? verb : line->proven && failed ? "NOT restored" : NULL;
+		const char *outcome = line->written ? verb : line->proven && failed ? BAD "NOT restored" PLAIN : NULL;
 
 		if (failed)
 			output_error(line->dataset, &line->error);
-		printf("%s: its record %s%s%s\n", line->dataset, line->proven ? "opens it" : "does NOT open it",
+		say(stdout, "%s: its record %s%s%s\n", line->dataset,
+		    line->proven ? GOOD "opens it" PLAIN : BAD "does NOT open it" PLAIN,
 		       outcome ? ", " : "", outcome ? outcome : "");
 	}
 }
@@ -230,7 +231,7 @@ static void warn_beside(const struct work *w)
 {
 	for (size_t i = 0; i < w->keyring->n_slots; i++)
 		if (w->keyring->slots[i].state == ERR_SLOT_STRAY)
-			output_warning(w->keyring->slots[i].name, &w->keyring->slots[i].error);
+			output_warning(w->keyring->dataset, &w->keyring->slots[i].error);
 	for (size_t i = 0; i < w->inventory.n_roots; i++) {
 		const struct root *root = &w->inventory.roots[i];
 
@@ -264,7 +265,7 @@ static enum err run_verify(const struct invocation *inv, struct err_ctx *e)
 	} else {
 		differences = backup_compare(&w->here, &w->copy.copy, tell, NULL);
 		if (!inv->json)
-			printf("%u differences from the copy %s\n", differences, w->copy.path);
+			say(stdout, "differences from the copy %s: %u\n", w->copy.path, differences);
 	}
 	err = finish(w, prove(w, false, e), differences, e);
 	if (!err && differences)
@@ -284,8 +285,8 @@ static enum err run_restore(const struct invocation *inv, struct err_ctx *e)
 	if (!err)
 		err = finish(w, prove(w, true, e), 0, e);
 	if (!err && !inv->json && w->copy.path)
-		printf("%s the header of %s from %s\n", inv->dry_run ? "would restore" : "restored", w->copy.copy.dataset,
-		       w->copy.path);
+		say(stdout, "%s the header of %s from %s\n", inv->dry_run ? "would restore" : "restored",
+		    w->copy.copy.dataset, w->copy.path);
 	return err_wrap(e, err, "header restore of %s", inv->arguments[0]);
 }
 

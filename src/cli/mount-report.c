@@ -10,17 +10,17 @@ static void print_one(const struct mount_result *mr, const char *done)
 
 	switch (mr->outcome) {
 	case OUTCOME_ALREADY:
-		printf("%s: already %s %s %s\n", mr->dataset, done, on, at.text);
+		say(stdout, "%s: already %s %s %s\n", mr->dataset, done, on, at.text);
 		break;
 	case OUTCOME_WOULD:
-		printf("%s: would be %s %s %s\n", mr->dataset, done, on, at.text);
+		say(stdout, "%s: would be %s %s %s\n", mr->dataset, done, on, at.text);
 		break;
 	case OUTCOME_FAILED:
 		output_error(mr->dataset, &mr->error);
-		printf("%s: NOT %s (%s)\n", mr->dataset, done, err_info(mr->error.code)->sentence);
+		say(stdout, "%s: " BAD "NOT %s" PLAIN " (%s)\n", mr->dataset, done, err_info(mr->error.code)->sentence);
 		break;
 	default:
-		printf("%s: %s %s %s\n", mr->dataset, done, on, at.text);
+		say(stdout, "%s: " GOOD "%s" PLAIN " %s %s\n", mr->dataset, done, on, at.text);
 		break;
 	}
 }

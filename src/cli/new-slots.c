@@ -73,8 +73,8 @@ static enum err choose_pcrs(const struct invocation *inv, struct session *s, uin
 	if (err)
 		return err;
 	if (bank == TPM2_BANK_NONE)
-		fprintf(stderr, "zseal: WARNING: this machine measures nothing into PCR 7: the TPM slot will open "
-				"whatever boots on it\n");
+		say(stderr, OUTPUT_WARNING "this machine measures nothing into PCR 7: the TPM slot will open whatever "
+		    "boots on it\n");
 	*ret = bank == TPM2_BANK_NONE ? 0 : 1u << 7;
 	return ERR_OK;
 }
@@ -113,7 +113,7 @@ static enum err warn_of_guessing(struct session *s, struct err_ctx *e)
 	enum err err = protector_tpm2_lockout(&s->context, &l, e);
 
 	if (!err && !l.auth_set)
-		fprintf(stderr, "zseal: WARNING: %s\n  next: %s\n", OUTPUT_LOCKOUT_EMPTY, OUTPUT_LOCKOUT_ADVICE);
+		say(stderr, OUTPUT_WARNING "%s\n  " OUTPUT_NEXT "%s\n", OUTPUT_LOCKOUT_EMPTY, OUTPUT_LOCKOUT_ADVICE);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "cli/output.h"
+#include "cli/style.h"
 
 /* The length of the printable character at p: one of ASCII, or "…"; 0 for anything else. */
 static size_t printable_length(const char *p)
@@ -37,45 +38,59 @@ json_t *output_text_json(const char *text)
 static void print_where(const struct err_ctx *e)
 {
 	for (unsigned i = e->depth; i > 0; i--)
-		fprintf(stderr, "%s%s", output_printable(e->chain[i - 1]).text, i > 1 ? ": " : "");
+		say(stderr, "%s%s", output_printable(e->chain[i - 1]).text, i > 1 ? ": " : "");
 	if (e->sys_errno)
-		fprintf(stderr, " (%s)", strerror(e->sys_errno));
+		say(stderr, " (%s)", strerror(e->sys_errno));
 	if (e->tss)
-		fprintf(stderr, " (TPM code 0x%x)", e->tss);
+		say(stderr, " (TPM code 0x%x)", e->tss);
 	if (e->http)
-		fprintf(stderr, " (HTTP %d)", e->http);
+		say(stderr, " (HTTP %d)", e->http);
 }
 
 static void print_subject(const char *subject)
 {
 	if (subject)
-		fprintf(stderr, "%s: ", subject);
+		say(stderr, "%s: ", subject);
 }
 
 void output_error_head(const char *subject, const struct err_ctx *e)
 {
-	output_progress(NULL);
-	fprintf(stderr, "zseal: ");
+	say(stderr, "zseal: ");
 	print_subject(subject);
-	fprintf(stderr, "%s\n", err_info(e->code)->sentence);
+	say(stderr, BAD "%s" PLAIN "\n", err_info(e->code)->sentence);
 	if (e->depth) {
-		fprintf(stderr, "  ");
+		say(stderr, "  ");
 		print_where(e);
-		fprintf(stderr, "\n");
+		say(stderr, "\n");
 	}
+}
+
+/* What the command line is about, for advice that nobody gave a subject. */
+static const char *about;
+
+void output_set_about(const char *dataset)
+{
+	about = dataset;
+}
+
+void output_next(FILE *f, int indent, const char *subject, enum err code)
+{
+	static const char word[] = "DATASET";
+	struct printable name = output_printable(subject ? subject : about ? about : word);
+	const char *advice = err_info(code)->advice;
+	char text[2048] = "";
+
+	if (!*advice)
+		return;
+	for (const char *p; (p = strstr(advice, word)); advice = p + strlen(word))
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s%s", (int)(p - advice), advice,
+			 name.text);
+	say(f, "%*s" OUTPUT_NEXT "%s%s\n", indent, "", text, advice);
 }
 
 void output_error_advice(const char *subject, const struct err_ctx *e)
 {
-	static const char word[] = "DATASET";
-	const char *advice = err_info(e->code)->advice;
-
-	if (!*advice)
-		return;
-	fprintf(stderr, "  next: ");
-	for (const char *p; subject && (p = strstr(advice, word)); advice = p + strlen(word))
-		fprintf(stderr, "%.*s%s", (int)(p - advice), advice, subject);
-	fprintf(stderr, "%s\n", advice);
+	output_next(stderr, 2, subject, e->code);
 }
 
 void output_error(const char *subject, const struct err_ctx *e)
@@ -86,35 +101,31 @@ void output_error(const char *subject, const struct err_ctx *e)
 
 void output_reason(const char *subject, const struct err_ctx *e)
 {
-	fprintf(stderr, "  ");
+	say(stderr, "  ");
 	print_subject(subject);
-	fprintf(stderr, "%s", err_info(e->code)->sentence);
+	say(stderr, "%s", err_info(e->code)->sentence);
 	if (e->depth)
-		fprintf(stderr, ": ");
+		say(stderr, ": ");
 	print_where(e);
-	fprintf(stderr, "\n");
+	say(stderr, "\n");
 }
 
 void output_warning(const char *subject, const struct err_ctx *e)
 {
-	output_progress(NULL);
-	fprintf(stderr, "zseal: WARNING: ");
+	say(stderr, "%s", OUTPUT_WARNING);
 	print_subject(subject);
-	fprintf(stderr, "%s (", err_info(e->code)->sentence);
+	say(stderr, "%s (", err_info(e->code)->sentence);
 	print_where(e);
-	fprintf(stderr, ")\n");
+	say(stderr, ")\n");
 	output_error_advice(subject, e);
 }
 
 void output_progress(const char *what)
 {
-	static bool shown;
-
-	if (!isatty(STDERR_FILENO) || (!what && !shown))
-		return;
-	fprintf(stderr, "\r\033[K%s%s", what ? what : "", what ? " …" : "");
-	fflush(stderr);
-	shown = what != NULL;
+	if (what)
+		style_progress(what, 0, 0);
+	else
+		style_progress_clear();
 }
 
 json_t *output_error_json(const struct err_ctx *e)
@@ -154,6 +165,7 @@ enum err output_json(json_t *j, struct err_ctx *e)
 	if (!j)
 		return err_set(e, ERR_NO_MEMORY, "room for the output");
 	json_printed = true;
+	style_progress_clear();
 	(void)json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 	(void)putchar('\n');
 	json_decref(j);

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "cli/style.h"
 #include "format/slot-tpm2.h"
 
 /*
@@ -32,6 +33,12 @@ void output_error(const char *subject, const struct err_ctx *e);
 void output_error_head(const char *subject, const struct err_ctx *e);
 void output_error_advice(const char *subject, const struct err_ctx *e);
 
+/* Its last line, wherever it belongs: "next: advice", indented by so many blanks. */
+void output_next(FILE *f, int indent, const char *subject, enum err code);
+
+/* Names the dataset that the command line is about: for advice that has no subject of its own. */
+void output_set_about(const char *dataset);
+
 /* The same in one line, without advice: for a list of several. Indented by two. */
 void output_reason(const char *subject, const struct err_ctx *e);
 
@@ -44,7 +51,7 @@ void output_failure(const struct err_ctx *e, bool json);
 /* A warning in one line and its advice. */
 void output_warning(const char *subject, const struct err_ctx *e);
 
-/* What is being done, on a terminal only, replaced by the next one; NULL clears it. */
+/* What is being done, as style_progress() shows it; NULL clears it. */
 void output_progress(const char *what);
 
 /* An error as a JSON object: name, class, what, where, advice, and the codes that it has. NULL without memory. */
@@ -55,6 +62,10 @@ must_check enum err output_json(json_t *j, struct err_ctx *e);
 
 /* At the end: whether everything could be written. Errors: ERR_OUTPUT. */
 must_check enum err output_finish(struct err_ctx *e);
+
+/* How a warning that is no error begins, and the line that says what to do. */
+#define OUTPUT_WARNING CAUTION "zseal: WARNING:" PLAIN " "
+#define OUTPUT_NEXT    HEADING "next:" PLAIN " "
 
 /* To be said wherever a slot has a PIN and tpm2_lockout.auth_set is false (protector_tpm2_lockout()). */
 #define OUTPUT_LOCKOUT_EMPTY                                                                                           \

@@ -131,13 +131,14 @@ static void print_plan(const struct work *w)
 
 	repair_report_print(&w->repair);
 	if (p->tpm == TPM_PLAN_READY)
-		printf("  slot %s opens with this machine's TPM\n", p->name);
+		say(stdout, "  slot %s opens with this machine's TPM\n", p->name);
 	if (p->tpm == TPM_PLAN_REPLACE)
-		printf("  slot %s is made anew for this machine's TPM: %s\n", p->name, err_info(p->why.code)->sentence);
+		say(stdout, "  slot %s is made anew for this machine's TPM: %s\n", p->name,
+		    err_info(p->why.code)->sentence);
 	if (p->tpm == TPM_PLAN_ADD)
-		printf("  slot %s is added for this machine's TPM\n", p->name);
+		say(stdout, "  slot %s is added for this machine's TPM\n", p->name);
 	for (unsigned i = 0; i < p->n_others; i++)
-		printf("  slot %s is another machine's and stays; if that one is gone: zseal slot remove %s %s\n",
+		say(stdout, "  slot %s is another machine's and stays; if that one is gone: zseal slot remove %s %s\n",
 		       p->others[i], w->place.dataset, p->others[i]);
 }
 
@@ -188,7 +189,7 @@ static enum err load_keys(struct work *w, struct err_ctx *e)
 		if (repair_load_key(&w->repair, root, &was_loaded, &own) == ERR_OK) {
 			w->n_loaded++;
 			if (!w->inv->json)
-				printf("%s: %s\n", root->root->dataset, was_loaded ? "was unlocked" : "unlocked");
+				say(stdout, "%s: %s\n", root->root->dataset, was_loaded ? "was unlocked" : "unlocked");
 			continue;
 		}
 		w->n_failed++;
@@ -238,10 +239,10 @@ static enum err tell(const struct work *w, struct err_ctx *e)
 	}
 	repair_report_written(&w->repair);
 	if (w->inv->dry_run)
-		printf("nothing was written\n");
+		say(stdout, "nothing was written\n");
 	else
-		printf("this machine knows the keyring of %s%s%s\nnext: zseal header backup %s --output FILE, and keep "
-		       "that outside of this machine\n", w->place.dataset, w->plan.tpm ? " and opens it by slot " : "",
+		say(stdout, "this machine knows the keyring of %s%s%s\n" OUTPUT_NEXT "zseal header backup %s --output FILE, "
+			    "and keep that outside of this machine\n", w->place.dataset, w->plan.tpm ? " and opens it by slot " : "",
 		       w->plan.tpm ? w->plan.name : "", w->place.dataset);
 	return ERR_OK;
 }

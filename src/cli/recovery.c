@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include <langinfo.h>
 #include <limits.h>
-#include <locale.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli/output.h"
 #include "cli/recovery.h"
 #include "cli/sheet.h"
+#include "cli/style.h"
 #include "format/header.h"
 #include "format/recovery-key.h"
 #include "sys/descriptor.h"
@@ -71,24 +70,12 @@ static enum err print_sheet(const struct handover *h, const struct secret *text,
 
 /* ---- on the terminal ---- */
 
-/* What the environment says of the terminal, without changing this process's own locale. */
-static bool shows_utf8(void)
-{
-	locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
-	const char *term = getenv("TERM");
-	bool utf8 = locale && str_equal(nl_langinfo_l(CODESET, locale), "UTF-8");
-
-	if (locale)
-		freelocale(locale);
-	return utf8 && term && *term && !str_equal(term, "dumb");
-}
-
 /* It is left out where it would break, or push the key from the screen: a console has nothing to scroll back to. */
 static bool fits(const struct qr *qr)
 {
 	struct terminal_size size = terminal_size();
 
-	return size.columns >= qr_columns(qr) && size.rows >= qr_lines(qr) + LINES_AROUND && shows_utf8();
+	return size.columns >= qr_columns(qr) && size.rows >= qr_lines(qr) + LINES_AROUND && style_can_draw();
 }
 
 static enum err show_qr(const struct qr *qr, struct err_ctx *e)
@@ -130,7 +117,7 @@ static enum err confirm_group(const struct secret *key, unsigned group, struct e
 			return err;
 		if (recovery_key_group_matches(key, group, secret_data(typed), secret_size(typed)))
 			return ERR_OK;
-		fprintf(stderr, "That is not group %u.\n", group + 1);
+		say(stderr, "That is not group %u.\n", group + 1);
 	}
 	return err_set(e, ERR_RECOVERY_TYPO, "group %u was not typed back; nothing was changed", group + 1);
 }

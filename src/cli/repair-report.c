@@ -20,8 +20,8 @@ static const struct {
 
 static void print_slot(const struct judged_slot *s)
 {
-	printf("  slot %s %s%s%s%s\n", s->name, judgements[s->judgement].line, judgements[s->judgement].has_where ? " " : "",
-	       judgements[s->judgement].has_where ? s->where : "", s->dropped ? "; it is left out" : "");
+	say(stdout, "  slot %s %s%s%s%s\n", s->name, judgements[s->judgement].line,
+	    judgements[s->judgement].has_where ? " " : "", judgements[s->judgement].has_where ? s->where : "", s->dropped ? "; it is left out" : "");
 	if (s->judgement == JUDGED_UNKNOWN)
 		output_reason(s->name, &s->error);
 }
@@ -30,10 +30,10 @@ static void print_root(const struct judged_root *root)
 {
 	static const char *const lines[] = {
 		[ROOT_OPENS] = "its record opens it", [ROOT_BACK] = "its record comes back from ",
-		[ROOT_NEW] = "has no key record: it was never zseal's", [ROOT_FAILED] = "NO record opens it",
+		[ROOT_NEW] = "has no key record: it was never zseal's", [ROOT_FAILED] = BAD "NO record opens it" PLAIN,
 	};
 
-	printf("  %s: %s%s\n", root->root->dataset, lines[root->judgement],
+	say(stdout, "  %s: %s%s\n", root->root->dataset, lines[root->judgement],
 	       root->judgement == ROOT_BACK ? root->where : "");
 	if (root->judgement == ROOT_FAILED)
 		output_reason(root->root->dataset, &root->error);
@@ -43,15 +43,15 @@ void repair_report_print(const struct repair *r)
 {
 	const char *dataset = r->request.place->dataset;
 
-	printf("the keyring on %s was opened by slot %s%s%s\n", dataset, r->opening.slot->name,
+	say(stdout, "the keyring on %s was opened by slot %s%s%s\n", dataset, r->opening.slot->name,
 	       r->opened_where ? " out of " : "", r->opened_where ? r->opened_where : "");
 	if (r->is_older)
-		printf("  the header in the pool is older than one that was seen\n");
+		say(stdout, "  the header in the pool is older than one that was seen\n");
 	if (r->unfinished->found)
-		printf("  a change to generation %u was cut off: it is taken back\n",
+		say(stdout, "  a change to generation %u was cut off: it is taken back\n",
 		       keyring_ring(r->request.place->keyring)->generation + 1);
 	if (r->ring_where && !r->is_whole)
-		printf("  the keyring comes back from %s\n", r->ring_where);
+		say(stdout, "  the keyring comes back from %s\n", r->ring_where);
 	for (unsigned i = 0; !r->is_whole && i < r->n_slots; i++)
 		print_slot(&r->slots[i]);
 	for (size_t i = 0; i < r->n_roots; i++)
@@ -61,11 +61,11 @@ void repair_report_print(const struct repair *r)
 void repair_report_written(const struct repair *r)
 {
 	if (r->result.copy)
-		printf("the header of %s is whole, in generation %u; its copy: %s\n", r->request.place->dataset,
+		say(stdout, "the header of %s is whole, in generation %u; its copy: %s\n", r->request.place->dataset,
 		       r->result.generation, r->result.copy);
 	for (unsigned i = 0; i < r->result.n_left; i++)
-		fprintf(stderr, "zseal: WARNING: slot %s: its object may still be in its TPM\n  next: on that machine: "
-				"tpm2_evictcontrol -C o -c HANDLE\n", r->result.left[i]);
+		say(stderr, OUTPUT_WARNING "slot %s: its object may still be in its TPM\n  " OUTPUT_NEXT
+				   "on that machine: tpm2_evictcontrol -C o -c HANDLE\n", r->result.left[i]);
 }
 
 void repair_report_attempts(const struct repair *r)

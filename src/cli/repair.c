@@ -85,9 +85,9 @@ static enum err tell(const struct work *w, struct err_ctx *e)
 	if (w->inv->json)
 		return output_json(repair_report_json(&w->repair), e);
 	if (!repair_is_needed(&w->repair) && repair_count_failed(&w->repair) == 0)
-		printf("nothing is wrong with the header of %s\n", w->place.dataset);
+		say(stdout, "nothing is wrong with the header of %s\n", w->place.dataset);
 	else if (w->inv->dry_run)
-		printf("nothing was written\n");
+		say(stdout, "nothing was written\n");
 	repair_report_written(&w->repair);
 	return ERR_OK;
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+#include "cli/output.h"
 #include "cli/session.h"
 #include "event/event.h"
+#include "event/progress.h"
 
 enum err session_begin(struct session *s, const struct invocation *inv, struct err_ctx *e)
 {
 	const char *trust = invocation_value(inv, "trust");
 	enum err err = config_load(inv->config, &s->config, e);
 
+	progress_listen(style_progress);
+	output_set_about(inv->verb->min_arguments > 0 ? inv->arguments[0] : NULL);
 	if (!err && trust && !fingerprint_text_is_valid(trust))
 		err = err_set(e, ERR_USAGE, "--trust takes a fingerprint as zseal status prints it");
 	if (!err)
@@ -54,7 +58,7 @@ enum err session_remember(const struct keyring *k, const struct opening *o, stru
 	if (err)
 		return err_wrap(e, err, "remembering the keyring on %s", k->dataset);
 	fingerprint_print(pin.fingerprint, fingerprint);
-	fprintf(stderr, "zseal: this machine remembers the keyring on %s now: %s\n", k->dataset, fingerprint);
+	say(stderr, "zseal: this machine remembers the keyring on %s now: %s\n", k->dataset, fingerprint);
 	event_emit(&(struct event){ .id = EVENT_PIN_CHANGED, .dataset = k->dataset, .keyring = &pin.keyring,
 				    .generation = pin.generation });
 	return ERR_OK;

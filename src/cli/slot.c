@@ -53,7 +53,7 @@ static enum err begin_change(struct work *w, struct err_ctx *e)
 	enum err err = change_begin(&w->change, &r, e);
 	output_progress(NULL);
 	if (!err && w->change.took_back)
-		fprintf(stderr, "zseal: an earlier change of the keyring on %s was cut off; it is taken back\n",
+		say(stderr, "zseal: an earlier change of the keyring on %s was cut off; it is taken back\n",
 			w->keyring->dataset);
 	return err;
 }
@@ -88,11 +88,12 @@ static void print_left(const struct work *w)
 	const struct commit_result *res = &w->change.result;
 
 	for (unsigned i = 0; i < res->n_left; i++)
-		fprintf(stderr, "zseal: WARNING: slot %s: its object may still be in its TPM\n  next: on that machine: "
-				"tpm2_evictcontrol -C o -c HANDLE\n", res->left[i]);
+		say(stderr, OUTPUT_WARNING "slot %s: its object may still be in its TPM\n  " OUTPUT_NEXT
+				   "on that machine: tpm2_evictcontrol -C o -c HANDLE\n", res->left[i]);
 	if (w->n_without_renew > 0)
-		fprintf(stderr, "zseal: WARNING: %u slots of other machines cannot be renewed with this recovery key\n"
-				"  next: there, run: zseal slot reseal %s\n", w->n_without_renew, w->keyring->dataset);
+		say(stderr, OUTPUT_WARNING "%u slots of other machines cannot be renewed with this recovery key\n  "
+				   OUTPUT_NEXT "there, run: zseal slot reseal %s\n", w->n_without_renew,
+		    w->keyring->dataset);
 }
 
 /* A recovery key that nobody typed back may not have been read. */
@@ -112,11 +113,11 @@ static enum err print_change(const struct work *w, const char *name, const char 
 					     "generation", (int)c->draft.ring.generation, "dry_run", w->inv->dry_run,
 					     "copy", c->result.copy), e);
 	if (w->inv->dry_run) {
-		printf("slot %s of the keyring on %s would be %s\n", name, w->keyring->dataset, would);
+		say(stdout, "slot %s of the keyring on %s would be %s\n", name, w->keyring->dataset, would);
 		return ERR_OK;
 	}
-	printf("slot %s of the keyring on %s is %s\n", name, w->keyring->dataset, done);
-	printf("copy of the new header: %s\n", c->result.copy);
+	say(stdout, "slot %s of the keyring on %s is %s\n", name, w->keyring->dataset, done);
+	say(stdout, "copy of the new header: %s\n", c->result.copy);
 	return ERR_OK;
 }
 
@@ -334,8 +335,8 @@ static enum err run_remove(const struct invocation *inv, struct err_ctx *e)
 	if (!err)
 		err = print_change(w, name, "removed", "removed", e);
 	if (!err && !inv->dry_run && !inv->json)
-		printf("that does not revoke it: who kept its old value, or reads it in the pool's history, and still has what\n"
-		       "it asks for, can open the pool\n");
+		say(stdout, "that does not revoke it: its old value stays readable in the pool's history, and opens the "
+			    "pool for\nwhoever has what it asks for\n");
 	return err_wrap(e, err, "slot remove from %s", inv->arguments[0]);
 }
 
@@ -358,7 +359,8 @@ static void test_slot(struct work *w, struct test_line *line)
 
 	if (needed != ANSWER_NONE && !w->session.context.answers[needed]) {
 		line->verdict = VERDICT_NOT_ASKED;
-		(void)!err_set(&line->error, ERR_NO_INPUT, "slot %s needs a person", s->name);
+		(void)!err_set(&line->error, ERR_NO_INPUT, "slot %s is tested with --%s", s->name,
+			       answer_option(needed));
 		return;
 	}
 	r.only = s->name;
@@ -373,15 +375,16 @@ static void test_slot(struct work *w, struct test_line *line)
 											    : VERDICT_FAILS;
 }
 
-static void print_test(const struct test_line *line)
+static void print_test(const struct work *w, const struct test_line *line)
 {
-	static const char *const words[] = { "opens the keyring", "another machine's: test it there",
-					     "not tested: a person has to give what it asks for (see --help)",
-					     "DOES NOT OPEN the keyring" };
+	static const char *const words[] = { GOOD "opens the keyring" PLAIN, "another machine's: test it there",
+					     "not tested: a person has to give what it asks for, with --",
+					     BAD "DOES NOT OPEN the keyring" PLAIN };
 
-	printf("slot %s: %s\n", line->slot->name, words[line->verdict]);
+	say(stdout, "slot %s: %s%s\n", line->slot->name, words[line->verdict],
+	    line->verdict == VERDICT_NOT_ASKED ? answer_option(protector_needs(&line->slot->slot)) : "");
 	if (line->verdict == VERDICT_FAILS)
-		output_error(line->slot->name, &line->error);
+		output_error(w->keyring->dataset, &line->error);
 }
 
 static json_t *test_json(const struct test_line *line)
@@ -447,7 +450,7 @@ static enum err test_slots(struct work *w, struct err_ctx *e)
 		if (!err)
 			test_slot(w, &lines[n]);
 		if (!err && !w->inv->json)
-			print_test(&lines[n]);
+			print_test(w, &lines[n]);
 		else if (!err)
 			json_array_append_new(slots, test_json(&lines[n]));
 		n++;

@@ -14,8 +14,8 @@ void status_print_unfinished(const struct keyring *k, const struct pins *pins)
 	if (!u->found)
 		return;
 	output_date(u->copy.saved, date);
-	printf("    a change to generation %u begun on %s was cut off: the next change takes it back, or zseal repair %s\n",
-	       keyring_ring(k)->generation + 1, date, k->dataset);
+	say(stdout, "    a change to generation %u begun on %s was cut off: the next change takes it back, or zseal repair "
+		    "%s\n", keyring_ring(k)->generation + 1, date, k->dataset);
 }
 
 json_t *status_unfinished_json(const struct keyring *k, const struct pins *pins)
@@ -48,7 +48,7 @@ void status_print_absent(const struct inventory *inv, const struct pins *pins)
 		if (!is_absent(inv, pin))
 			continue;
 		uuid_print(&pin->keyring, uuid);
-		printf("pool %s (guid %llu) is not imported: this machine remembers its keyring %s\n",
+		say(stdout, "pool %s (guid %llu) is not imported: this machine remembers its keyring %s\n",
 		       output_printable(pin->pool).text, (unsigned long long)pin->pool_guid, uuid);
 	}
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* zseal status, zseal slot list: what is there, what would open, and what it is worth. Opens nothing, asks nobody. */
+/*
+ * zseal status, zseal slot list: what is there, what is locked, what would open it, what that is worth, and what to do.
+ * Opens nothing, asks nobody.
+ */
 #include <string.h>
 
 #include "cli/output.h"
@@ -37,44 +40,71 @@ static size_t get_health(struct view *v, const struct keyring *k, struct slot_he
 	return k->n_slots;
 }
 
+/* What stands beside a name in its line, and how wide names usually are. */
+enum { SLOT_REST = 50, SLOT_COLUMN = 20, ROOT_REST = 52, ROOT_COLUMN = 28 };
+
 /* ---- slots ---- */
 
 static const char *slot_state(const struct slot_health *h)
 {
 	static const char *const states[CLASS_MAX] = {
-		[CLASS_OK] = "ready", [CLASS_NOT_MINE] = "not this machine's", [CLASS_UNAVAILABLE] = "unavailable",
-		[CLASS_REFUSED] = "REFUSED", [CLASS_CORRUPT] = "DAMAGED", [CLASS_STATE] = "not understood",
+		[CLASS_OK] = GOOD "ready" PLAIN,
+		[CLASS_NOT_MINE] = "not this machine's",
+		[CLASS_UNAVAILABLE] = CAUTION "unavailable" PLAIN,
+		[CLASS_REFUSED] = BAD "REFUSED" PLAIN,
+		[CLASS_CORRUPT] = BAD "DAMAGED" PLAIN,
+		[CLASS_STATE] = CAUTION "not understood" PLAIN,
 	};
 	const char *state = states[err_info(h->error.code)->class];
 
 	if (h->error.code || h->needs == ANSWER_NONE)
-		return state ? state : "FAILED";
-	return h->needs == ANSWER_PIN ? "ready, with its PIN" : "typed by a person";
+		return state ? state : BAD "FAILED" PLAIN;
+	return h->needs == ANSWER_PIN ? GOOD "ready" PLAIN ", with its PIN" : "typed by a person";
 }
 
 static void print_lockout(const struct tpm2_lockout *l)
 {
-	printf("        wrong PINs that the TPM allows before it locks itself: %u of %u, forgetting one in %u s\n",
+	say(stdout, "        wrong PINs that the TPM allows before it locks itself: %u of %u, forgetting one in %u s\n",
 	       tpm2_lockout_tries(l), l->failures_max, l->interval_s);
 	if (!l->auth_set)
-		printf("        WARNING: %s\n        next: %s\n", OUTPUT_LOCKOUT_EMPTY, OUTPUT_LOCKOUT_ADVICE);
+		say(stdout, "        " CAUTION "WARNING:" PLAIN " " OUTPUT_LOCKOUT_EMPTY "\n        " OUTPUT_NEXT
+			    OUTPUT_LOCKOUT_ADVICE "\n");
 }
 
-static void print_slot(const struct slot_health *h)
+/* Another machine's slot is as it should be; with a TPM that was cleared there is something to do. */
+static void print_slot_error(const struct keyring *k, const struct slot_health *h)
+{
+	say(stdout, "        %s\n", err_info(h->error.code)->sentence);
+	if (h->error.code != ERR_TPM_NOT_MINE)
+		output_next(stdout, 8, k->dataset, h->error.code);
+}
+
+static void print_slot(const struct keyring *k, const struct slot_health *h, int column)
 {
 	char date[16], pcrs[128] = "";
 
 	output_date(h->tested, date);
 	if (h->has_sealed)
 		output_pcrs(h->sealed.pcrs, pcrs);
-	printf("      %-20s %-9s %s%s%s; tested here: %s\n", h->slot->name, h->slot->state ? "?" : h->slot->slot.type,
-	       slot_state(h), *pcrs ? "; " : "", pcrs, date);
+	say_name(stdout, 6, h->slot->name, column);
+	say(stdout, " %-9s %s%s%s", h->slot->state ? "?" : h->slot->slot.type, slot_state(h), *pcrs ? "; " : "", pcrs);
+	say(stdout, "%s%s\n", h->slot->state ? "" : "; tested here: ", h->slot->state ? "" : date);
 	if (h->error.code)
-		printf("        %s\n", err_info(h->error.code)->sentence);
+		print_slot_error(k, h);
 	if (h->has_sealed && h->sealed.handle)
-		printf("        also in the TPM at 0x%08x\n", h->sealed.handle);
+		say(stdout, "        also in the TPM at 0x%08x\n", h->sealed.handle);
 	if (h->has_lockout)
 		print_lockout(&h->lockout);
+}
+
+static void print_slots(const struct keyring *k, const struct slot_health *health, size_t n)
+{
+	size_t longest = 0;
+
+	for (size_t i = 0; i < n; i++)
+		longest = strlen(health[i].slot->name) > longest ? strlen(health[i].slot->name) : longest;
+	for (size_t i = 0; i < n; i++)
+		print_slot(k, &health[i], style_column(stdout, longest, SLOT_COLUMN, SLOT_REST));
 }
 
 static json_t *lockout_json(const struct tpm2_lockout *l)
@@ -118,6 +148,100 @@ static json_t *slot_json(const struct slot_health *h)
 	return j;
 }
 
+/* ---- roots ---- */
+
+/* It has a key record, so it was zseal's. */
+static bool lost_keyring(const struct root *r)
+{
+	return !r->keyring && r->value && !r->misplaced;
+}
+
+/* The old way to its key has not ended: adopt writes the record first, and this last. */
+static bool is_half_adopted(const struct root *r)
+{
+	return r->keyring && !r->state && (!r->raw || !str_equal(r->location, "prompt"));
+}
+
+static void print_root_error(const struct root *r)
+{
+	say(stdout, "        %s\n", err_info(r->state)->sentence);
+	output_next(stdout, 8, r->dataset, r->state);
+}
+
+static void print_root(const struct root *r, int column)
+{
+	char date[16];
+
+	say_name(stdout, 6, r->dataset, column);
+	say(stdout, " %s %s", r->locked ? BAD "LOCKED  " PLAIN : GOOD "unlocked" PLAIN, r->encryption);
+	if (!r->state) {
+		output_date(r->records.records[0].created, date);
+		say(stdout, ", key %u made %s", r->records.records[0].generation, date);
+	}
+	say(stdout, "\n");
+	if (lost_keyring(r))
+		say(stdout, "        its keyring is lost: zseal header restore %s\n", r->dataset);
+	else if (r->state && r->keyring)
+		print_root_error(r);
+	if (is_half_adopted(r))
+		say(stdout, "        its adoption was cut off: zseal adopt %s finishes it\n", r->dataset);
+	if (r->keyring && !str_equal(r->location, "prompt"))
+		say(stdout, "        keylocation is '%.64s', not prompt: zfs load-key would look there\n",
+		       output_printable(r->location).text);
+}
+
+static size_t count_roots(const struct view *v, const struct keyring *k, bool locked)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->inventory.n_roots; i++)
+		n += v->inventory.roots[i].keyring == k && (v->inventory.roots[i].locked || !locked);
+	return n;
+}
+
+static void print_roots(const struct view *v, const struct keyring *k)
+{
+	const struct inventory *inv = &v->inventory;
+	size_t longest = 0;
+
+	for (size_t i = 0; i < inv->n_roots; i++)
+		if (inv->roots[i].keyring == k && strlen(inv->roots[i].dataset) > longest)
+			longest = strlen(inv->roots[i].dataset);
+	for (size_t i = 0; i < inv->n_roots; i++)
+		if (inv->roots[i].keyring == k)
+			print_root(&inv->roots[i], style_column(stdout, longest, ROOT_COLUMN, ROOT_REST));
+}
+
+static bool has_openable(const struct view *v, const struct keyring *k)
+{
+	for (size_t i = 0; i < v->inventory.n_roots; i++) {
+		const struct root *r = &v->inventory.roots[i];
+
+		if (r->keyring == k && r->locked && !r->state)
+			return true;
+	}
+	return false;
+}
+
+/* How what is locked would be unlocked, by the slot that asks least of a person. */
+static void print_how(const struct view *v, const struct keyring *k, const struct slot_health *health, size_t n)
+{
+	static const char *const commands[ANSWER_MAX] = {
+		[ANSWER_NONE] = "unlock", [ANSWER_PIN] = "unlock --pin", [ANSWER_PASSPHRASE] = "unlock --passphrase",
+		[ANSWER_RECOVERY_KEY] = "unlock --recovery",
+	};
+	static const enum answer order[] = { ANSWER_NONE, ANSWER_PIN, ANSWER_PASSPHRASE, ANSWER_RECOVERY_KEY };
+	const char *command = "recover";
+
+	if (k->state || !has_openable(v, k))
+		return;
+	for (size_t i = ARRAY_SIZE(order); i > 0; i--)
+		for (size_t j = 0; j < n; j++)
+			if (!health[j].error.code && health[j].needs == order[i - 1])
+				command = commands[order[i - 1]];
+	say(stdout, "    to unlock: zseal %s %s\n", command, k->dataset);
+}
+
 /* ---- keyrings ---- */
 
 static enum err pin_state(const struct view *v, const struct keyring *k, struct err_ctx *e)
@@ -142,8 +266,9 @@ static const char *const worth_before[WORTH_MAX] = {
 	[WORTH_CLOSED] = "no", [WORTH_PIN] = "only with the PIN of slot ",
 	[WORTH_PASSPHRASE] = "only with the passphrase of slot ",
 	[WORTH_VAULT] = "while Vault answers it (slot ",
-	[WORTH_PIN_FREE] = "YES, if he guesses the PIN of slot ", [WORTH_UNCHANGED] = "when it boots unchanged (slot ",
-	[WORTH_OPEN] = "YES (slot ",
+	[WORTH_PIN_FREE] = BAD "YES" PLAIN ", if he guesses the PIN of slot ",
+	[WORTH_UNCHANGED] = "when it boots unchanged (slot ",
+	[WORTH_OPEN] = BAD "YES" PLAIN " (slot ",
 };
 
 static const char *const worth_after[WORTH_MAX] = {
@@ -160,7 +285,7 @@ static void print_thief(const char *of, enum thief thief, const struct slot_heal
 	enum worth w = keyring_worth(thief, health, n, &weakest);
 	bool unknown = w == WORTH_PIN && !weakest->has_lockout;
 
-	printf("    opens for a thief of %s: %s%s%s\n", of, worth_before[w], weakest ? weakest->slot->name : "",
+	say(stdout, "    opens for a thief of %s: %s%s%s\n", of, worth_before[w], weakest ? weakest->slot->name : "",
 	       unknown ? " (whether its TPM limits guessing is not known)" : worth_after[w]);
 }
 
@@ -176,18 +301,22 @@ static void print_keyring_head(const struct view *v, const struct keyring *k)
 	const struct ring *ring = keyring_ring(k);
 	struct err_ctx e = { 0 };
 
-	printf("  keyring on %s\n", k->dataset);
+	say(stdout, "  keyring on %s\n", k->dataset);
 	if (k->state) {
-		printf("    %s: %s\n    next: %s\n", k->state == ERR_FORMAT_NEWER ? "not understood" : "DAMAGED",
-		       err_info(k->state)->sentence, err_info(k->state)->advice);
+		say(stdout, "    %s: %s\n", k->state == ERR_FORMAT_NEWER ? "not understood" : BAD "DAMAGED" PLAIN,
+		    err_info(k->state)->sentence);
+		output_next(stdout, 4, k->dataset, k->state);
 		return;
 	}
 	uuid_print(&ring->uuid, uuid);
 	fingerprint_print(ring->fingerprint, fingerprint);
 	output_date(ring->created, date);
-	printf("    %s, generation %u, made %s\n    fingerprint %s\n", uuid, ring->generation, date, fingerprint);
+	say(stdout, "    %s, generation %u, made %s\n    fingerprint %s\n", uuid, ring->generation, date, fingerprint);
 	enum err err = pin_state(v, k, &e);
-	printf("    known to this machine: %s\n", err ? err_info(err)->sentence : "yes");
+	say(stdout, "    known to this machine: %s%s\n", err ? BAD "NO" PLAIN ": " : "yes",
+	    err ? err_info(err)->sentence : "");
+	if (err)
+		output_next(stdout, 4, k->dataset, err);
 	status_print_unfinished(k, &v->session.pins);
 }
 
@@ -197,10 +326,12 @@ static void print_keyring(struct view *v, const struct keyring *k)
 	size_t n = get_health(v, k, health);
 
 	print_keyring_head(v, k);
-	printf("    slots\n");
-	for (size_t i = 0; i < n; i++)
-		print_slot(&health[i]);
+	say(stdout, "    slots, any of which opens it\n");
+	print_slots(k, health, n);
 	print_worth(health, n);
+	say(stdout, "    encryption roots\n");
+	print_roots(v, k);
+	print_how(v, k, health, n);
 }
 
 static json_t *keyring_json(struct view *v, const struct keyring *k)
@@ -238,48 +369,6 @@ static json_t *keyring_json(struct view *v, const struct keyring *k)
 	return j;
 }
 
-/* ---- roots ---- */
-
-/* It has a key record, so it was zseal's. */
-static bool lost_keyring(const struct root *r)
-{
-	return !r->keyring && r->value && !r->misplaced;
-}
-
-/* The old way to its key has not ended: adopt writes the record first, and this last. */
-static bool is_half_adopted(const struct root *r)
-{
-	return r->keyring && !r->state && (!r->raw || !str_equal(r->location, "prompt"));
-}
-
-static void print_root(const struct root *r)
-{
-	char date[16];
-
-	printf("      %-28s %-8s %s", r->dataset, r->locked ? "LOCKED" : "unlocked", r->encryption);
-	if (!r->state) {
-		output_date(r->records.records[0].created, date);
-		printf(", key %u made %s", r->records.records[0].generation, date);
-	}
-	printf("\n");
-	if (lost_keyring(r))
-		printf("        its keyring is lost: zseal header restore %s\n", r->dataset);
-	else if (r->state && r->keyring)
-		printf("        %s\n", err_info(r->state)->sentence);
-	if (is_half_adopted(r))
-		printf("        its adoption was cut off: zseal adopt %s finishes it\n", r->dataset);
-	if (r->keyring && !str_equal(r->location, "prompt"))
-		printf("        keylocation is '%.64s', not prompt: zfs load-key would look there\n",
-		       output_printable(r->location).text);
-}
-
-static void print_roots(const struct view *v, const struct keyring *k)
-{
-	for (size_t i = 0; i < v->inventory.n_roots; i++)
-		if (v->inventory.roots[i].keyring == k)
-			print_root(&v->inventory.roots[i]);
-}
-
 static bool has_foreign_roots(const struct inventory *inv)
 {
 	for (size_t i = 0; i < inv->n_roots; i++)
@@ -314,6 +403,25 @@ static json_t *root_json(const struct root *r)
 
 /* ---- the verbs ---- */
 
+static void print_pool(const struct view *v, const struct keyring *first)
+{
+	size_t n = 0, locked = 0;
+
+	for (size_t i = 0; i < v->inventory.n_keyrings; i++) {
+		const struct keyring *k = v->inventory.keyrings[i];
+
+		n += str_equal(k->pool, first->pool) ? count_roots(v, k, false) : 0;
+		locked += str_equal(k->pool, first->pool) ? count_roots(v, k, true) : 0;
+	}
+	say(stdout, HEADING "pool %s%s" PLAIN ": ", first->pool, first->readonly ? " (read-only)" : "");
+	if (locked == 0)
+		say(stdout, GOOD "unlocked" PLAIN "\n");
+	else if (locked == n)
+		say(stdout, BAD "LOCKED" PLAIN "\n");
+	else
+		say(stdout, "%zu of %zu encryption roots " BAD "LOCKED" PLAIN "\n", locked, n);
+}
+
 static void print_tree(struct view *v)
 {
 	const char *pool = NULL;
@@ -322,18 +430,16 @@ static void print_tree(struct view *v)
 		struct keyring *k = v->inventory.keyrings[i];
 
 		if (!str_equal(pool, k->pool))
-			printf("pool %s%s\n", k->pool, k->readonly ? " (read-only)" : "");
+			print_pool(v, k);
 		pool = k->pool;
 		print_keyring(v, k);
-		printf("    encryption roots\n");
-		print_roots(v, k);
 	}
 	if (has_foreign_roots(&v->inventory)) {
-		printf("encryption roots without zseal\n");
+		say(stdout, HEADING "encryption roots without zseal" PLAIN "\n");
 		print_roots(v, NULL);
 	}
 	if (v->inventory.n_roots == 0)
-		printf("no encrypted pool is imported\n");
+		say(stdout, "no encrypted pool is imported\n");
 }
 
 static json_t *tree_json(struct view *v, bool with_roots)
@@ -383,9 +489,8 @@ static enum err run_slot_list(const struct invocation *inv, struct err_ctx *e)
 		struct slot_health health[SLOTS_MAX];
 		size_t n = get_health(v, v->inventory.keyrings[i], health);
 
-		printf("keyring on %s\n", v->inventory.keyrings[i]->dataset);
-		for (size_t j = 0; j < n; j++)
-			print_slot(&health[j]);
+		say(stdout, "keyring on %s\n", v->inventory.keyrings[i]->dataset);
+		print_slots(v->inventory.keyrings[i], health, n);
 	}
 	if (!err && v->inventory.n_keyrings == 0)
 		return err_set(e, ERR_NO_KEYRING, "%s", inv->n_arguments ? inv->arguments[0] : "all imported pools");

@@ -11,7 +11,8 @@ static void print_attempts(const struct keyring_result *kr)
 		const struct attempt *a = &kr->opening.attempts[i];
 		char subject[NAME_SIZE + 8];
 
-		if (!a->error.code)
+		/* another machine's slot is as it should be: on a cluster each has one */
+		if (!a->error.code || (a->error.code == ERR_TPM_NOT_MINE && !kr->error.code))
 			continue;
 		snprintf(subject, sizeof(subject), "slot %s", a->slot->name);
 		output_reason(subject, &a->error);
@@ -54,22 +55,24 @@ static void print_root(const struct unlock_result *res, const struct root_result
 
 	switch (rr->outcome) {
 	case OUTCOME_DONE:
-		printf("%s: %s%s%s%s%s\n", rr->root->dataset, done, rr->slot ? " (slot " : "", rr->slot ? rr->slot : "",
-		       rr->slot && is_by_fallback(kr) ? ", opened by fallback" : "", rr->slot ? ")" : "");
+		say(stdout, "%s: " GOOD "%s" PLAIN "%s%s%s%s\n", rr->root->dataset, done, rr->slot ? " (slot " : "",
+		    rr->slot ? rr->slot : "", rr->slot && is_by_fallback(kr) ? ", opened by fallback" : "",
+		    rr->slot ? ")" : "");
 		break;
 	case OUTCOME_ALREADY:
-		printf("%s: already %s\n", rr->root->dataset, done);
+		say(stdout, "%s: already %s\n", rr->root->dataset, done);
 		break;
 	case OUTCOME_WOULD:
-		printf("%s: would be %s\n", rr->root->dataset, done);
+		say(stdout, "%s: would be %s\n", rr->root->dataset, done);
 		break;
 	case OUTCOME_FAILED:
 		if (!kr || !kr->error.code)
 			output_error(rr->root->dataset, &rr->error);
-		printf("%s: NOT %s (%s)\n", rr->root->dataset, done, err_info(rr->error.code)->sentence);
+		say(stdout, "%s: " BAD "NOT %s" PLAIN " (%s)\n", rr->root->dataset, done,
+		    err_info(rr->error.code)->sentence);
 		break;
 	case OUTCOME_FOREIGN:
-		printf("%s: left alone (it has no key record: it was never given to zseal)\n", rr->root->dataset);
+		say(stdout, "%s: left alone (it has no key record: it was never given to zseal)\n", rr->root->dataset);
 		break;
 	}
 }

@@ -223,7 +223,7 @@ static enum err finish(const struct work *w, const struct words *words, struct e
 	enum err err = tell(w, words, list, e);
 
 	if (!err && !absent && w->result.n_roots == 0 && !w->inv->json)
-		printf("nothing to %s: no encryption root with a keyring is imported\n", words->verb);
+		say(stdout, "nothing to %s: no encryption root with a keyring is imported\n", words->verb);
 	return err ? err : sum_up(w, absent, e);
 }
 
@@ -236,7 +236,6 @@ static enum err unlock_once(struct work *w, const char *trust, struct err_ctx *e
 	if (trust)
 		r.open.trust = trust;
 	unlock_result_clear(&w->result);
-	output_progress("opening");
 	enum err err = unlock_roots(&r, &w->result, e);
 	if (err)
 		tell_part(w, &to_unlock);
@@ -269,7 +268,6 @@ static enum err mount_unlocked(struct work *w, struct err_ctx *e)
 	/* without roots there may be no pool at all, and nothing to ask ZFS about */
 	if (!invocation_has(w->inv, "mount") || w->result.n_roots == 0)
 		return ERR_OK;
-	output_progress("mounting");
 	enum err err = mount_roots(&r, &w->mounts, e);
 	if (err)
 		tell_part(w, &to_unlock);

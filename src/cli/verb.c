@@ -11,25 +11,22 @@ static const struct option_spec option_json = { "json", 0, NULL, "print JSON", f
 static const struct option_spec option_dry_run = { "dry-run", 0, NULL, "tell what would be done, and do nothing", false };
 static const struct option_spec common_options[] = {
 	{ "config", 0, "FILE", "read FILE, which only root may write, instead of /etc/zseal/zseal.conf", false },
-	{ "help", 'h', NULL, "print this", false },
+	{ "help", 'h', NULL, "print this help", false },
 	{ 0 },
 };
 
-enum { SPECS_MAX = 64 };
-
-/* All options that a verb takes: its own first. */
-static size_t list_options(const struct verb *v, const struct option_spec *list[static SPECS_MAX])
+size_t verb_list_options(const struct verb *v, const struct option_spec *ret[static VERB_OPTIONS_MAX])
 {
 	size_t n = 0;
 
 	for (const struct option_spec *o = v->options; o && (o->name || o->letter); o++)
-		list[n++] = o;
+		ret[n++] = o;
 	if (v->lists)
-		list[n++] = &option_json;
+		ret[n++] = &option_json;
 	if (v->changes)
-		list[n++] = &option_dry_run;
+		ret[n++] = &option_dry_run;
 	for (const struct option_spec *o = common_options; o->name; o++)
-		list[n++] = o;
+		ret[n++] = o;
 	return n;
 }
 
@@ -40,9 +37,9 @@ enum { LONG_BASE = 256 };
 
 struct getopt_tables {
 	size_t n;
-	const struct option_spec *specs[SPECS_MAX];
-	struct option longs[SPECS_MAX + 1];
-	char shorts[2 * SPECS_MAX + 3];
+	const struct option_spec *specs[VERB_OPTIONS_MAX];
+	struct option longs[VERB_OPTIONS_MAX + 1];
+	char shorts[2 * VERB_OPTIONS_MAX + 3];
 };
 
 static void make_tables(const struct verb *v, struct getopt_tables *t)
@@ -51,7 +48,7 @@ static void make_tables(const struct verb *v, struct getopt_tables *t)
 	size_t n_longs = 0;
 
 	memset(t, 0, sizeof(*t));
-	t->n = list_options(v, t->specs);
+	t->n = verb_list_options(v, t->specs);
 	if (v->options_first)
 		*s++ = '+';
 	*s++ = ':'; /* a missing argument is told apart from an unknown option */
@@ -219,8 +216,8 @@ static void print_option(const struct option_spec *o)
 
 void verb_print_help(const struct verb *v)
 {
-	const struct option_spec *list[SPECS_MAX];
-	size_t n = list_options(v, list);
+	const struct option_spec *list[VERB_OPTIONS_MAX];
+	size_t n = verb_list_options(v, list);
 
 	printf("usage: zseal %s [OPTION…]%s%s\n\n%s.\n", v->name, *v->arguments ? " " : "", v->arguments, v->summary);
 	if (v->details)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of verbs: dispatch, option parsing, --help, and later completions and manual pages come from it.
+ * The table of verbs: dispatch, option parsing, --help, the options in the manual pages (man/) and the completions come
+ * from it. A verb's word for an argument (DATASET, FILE, N) also says how shells complete it (man/completions.py).
  */
 #pragma once
 
@@ -62,8 +63,19 @@ const char *invocation_value(const struct invocation *inv, const char *name);
 must_check enum err invocation_number(const struct invocation *inv, const char *name, unsigned long max, long fallback,
 				      long *ret, struct err_ctx *e);
 
+enum { VERB_OPTIONS_MAX = 64 };
+
+/* All options that a verb takes: its own first. Returns how many. */
+size_t verb_list_options(const struct verb *v, const struct option_spec *ret[static VERB_OPTIONS_MAX]);
+
 /* Prints the usage, options, and details of a verb. */
 void verb_print_help(const struct verb *v);
+
+/* Every verb, in the order of --help; NULL ends it. */
+extern const struct verb *const verbs[];
+
+/* Prints them, and the exit statuses. */
+void verbs_print_usage(void);
 
 extern const struct verb verb_create, verb_adopt, verb_unlock, verb_lock, verb_status, verb_slot_list, verb_slot_add,
 	verb_slot_remove, verb_slot_test, verb_slot_reseal, verb_header_backup, verb_header_restore,

@@ -4,6 +4,7 @@
 
 #include "core/adopt-leftovers.h"
 #include "sys/file.h"
+#include "sys/key-input.h"
 
 enum { READ_TIMEOUT_MS = 60000 };
 
@@ -25,6 +26,29 @@ static enum err add_file(struct leftovers *l, const char *path, struct err_ctx *
 	if (!err)
 		l->n++;
 	return err;
+}
+
+/* What cannot be read, or has no key's shape, is not proven; that is no error. */
+static bool holds_key(const struct leftover_hints *h, const char *path)
+{
+	_cleanup_secret_ struct secret *content = NULL, *key = NULL;
+	struct err_ctx ignored = { 0 };
+	bool is_open;
+
+	return h->key && !key_file_read(path, GIVEN_MAX, &content, &is_open, &ignored) &&
+	       !adopt_key_make(content, h->check, &key, &ignored) && secret_equal(key, h->key);
+}
+
+static void prove_all(const struct leftover_hints *h, struct leftovers *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const char *path = l->all[i].path;
+		const bool is_named = str_equal(path, h->key_file) || str_equal(path, h->location_file);
+
+		/* To stretch a passphrase may take a minute: only for the files that somebody named. */
+		if (is_named || h->check->format != KEY_FORMAT_PASSPHRASE)
+			l->all[i].proven = holds_key(h, path);
+	}
 }
 
 /* Length of /etc/zfs/tank in /etc/zfs/tank.key. */
@@ -79,6 +103,16 @@ static enum err mark_needed(struct leftovers *l, const char *dataset, struct err
 	return err;
 }
 
+static enum err add_jwe(const struct leftover_hints *h, struct leftovers *l, struct err_ctx *e)
+{
+	enum err err = add_file(l, h->jwe, e);
+	struct leftover *file = err ? NULL : find_file(l, h->jwe);
+
+	if (file)
+		file->proven = h->jwe_opened;
+	return err;
+}
+
 enum err leftovers_find(const struct leftover_hints *h, struct leftovers *l, struct err_ctx *e)
 {
 	enum err err = ERR_OK;
@@ -87,10 +121,13 @@ enum err leftovers_find(const struct leftover_hints *h, struct leftovers *l, str
 		err = add_with_siblings(l, h->key_file, e);
 	if (!err && h->location_file)
 		err = add_with_siblings(l, h->location_file, e);
-	if (!err && h->jwe)
-		err = add_file(l, h->jwe, e);
+	if (err)
+		return err;
+	prove_all(h, l);
+	if (h->jwe)
+		err = add_jwe(h, l, e);
 	if (!err && h->kept)
-		l->all[l->n++].kept = *h->kept;
+		l->all[l->n++] = (struct leftover){ .kept = *h->kept, .proven = true };
 	return err || l->n == 0 ? err : mark_needed(l, h->dataset, e);
 }
 

@@ -2,13 +2,13 @@
 /*
  * Old copies of a key that zseal keeps now: each is one more way to open the root, for whoever finds it.
  *
- * Guarantees: named for what was found there, not for what might be; nothing is destroyed that another encryption root
- * still names. Refuses to promise more than it can: the blocks of a file that was removed stay readable on the disk
+ * Guarantees: named for what was found there, not for what might be; a file is called proven only if the key was read out
+ * of it; nothing is destroyed that another encryption root still names. Refuses to promise more than it can: the blocks of a file that was removed stay readable on the disk
  * until they are written anew.
  */
 #pragma once
 
-#include "core/adopt-check.h"
+#include "core/adopt-key.h"
 #include "protector/protector.h"
 
 /* Where copies are looked for; each may be NULL. */
@@ -17,6 +17,9 @@ struct leftover_hints {
 	const char *key_file;         /* that the key was read from */
 	const char *location_file;    /* that keylocation named */
 	const char *jwe;
+	bool jwe_opened;              /* in this run: it gave the key */
+	const struct adopt_check *check;
+	const struct secret *key;     /* that copies are compared with */
 	const struct tpm2_kept *kept; /* that the key was unsealed from */
 };
 
@@ -24,6 +27,7 @@ struct leftover {
 	char *path;            /* of a file, or NULL */
 	struct tpm2_kept kept; /* of an object in the TPM */
 	char *needed_by;       /* an encryption root that names it, or NULL */
+	bool proven;           /* it holds the key; anything else might be somebody else's */
 	bool destroyed;
 };
 

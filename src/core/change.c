@@ -76,7 +76,8 @@ static enum err check_tested(const struct change *c, bool recovery_confirmed, st
 	for (unsigned i = 0; i < c->draft.n_slots; i++)
 		if (is_tested(c, &c->draft.slots[i], recovery_confirmed))
 			return ERR_OK;
-	return err_set(e, ERR_SLOT_LAST, "keyring on %s", c->request.keyring->dataset);
+	return err_set(e, ERR_SLOT_LAST, "without it nothing that was tested would open the keyring on %s",
+		       c->request.keyring->dataset);
 }
 
 enum err change_prove(struct change *c, struct err_ctx *e)

@@ -239,7 +239,7 @@ static const struct {
 	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },
 	{ "scrypt", "memory", set_scrypt_memory, "MiB, 16 to 1024" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
-	{ "mount", "allow", set_mount_allowed, "an absolute path without .., of at most 32" },
+	{ "mount", "allow", set_mount_allowed, "an absolute path without .., on at most 32 lines" },
 	{ "vault", "address", set_vault_address, "https://HOST:PORT, each once, at most 8 of them" },
 	{ "vault", "allow-http", set_vault_allow_http, "yes or no" },
 	{ "vault", "ca", set_vault_ca, "an absolute path without .." },
@@ -324,4 +324,12 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 		return err;
 	}
 	return config_parse(text, path ? path : CONFIG_PATH, ret, e);
+}
+
+bool config_key(size_t i, struct config_key *ret)
+{
+	if (i >= ARRAY_SIZE(keys))
+		return false;
+	*ret = (struct config_key){ keys[i].section, keys[i].key, keys[i].expected };
+	return true;
 }

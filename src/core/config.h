@@ -38,3 +38,12 @@ must_check enum err config_load(const char *path, struct config *ret, struct err
 
 /* The same of a text; path is for messages. Pure. Errors: ERR_CONFIG, ERR_NO_MEMORY. */
 must_check enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e);
+
+/* A setting, for messages and the manual. */
+struct config_key {
+	const char *section, *key;
+	const char *expected; /* what a value looks like */
+};
+
+/* The i-th of the settings that there are; false behind the last. */
+bool config_key(size_t i, struct config_key *ret);

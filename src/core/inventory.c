@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/inventory.h"
+#include "event/progress.h"
 
 /* Reading can take long where tens of thousands of datasets are; a pool that hangs must not hang us. */
 enum { READ_TIMEOUT_MS = 60000 };
@@ -287,6 +288,7 @@ enum err inventory_load(const char *const *datasets, size_t n_datasets, struct i
 	for (size_t i = 0; i < n_datasets; i++)
 		if (!zfs_name_is_valid(datasets[i]))
 			return err_set(e, ERR_USAGE, "'%.64s' is no dataset's name", datasets[i]);
+	progress_tell("asking ZFS what there is", 0, 0);
 	enum err err = fill(&inv, datasets, n_datasets, e);
 	if (err) {
 		inventory_clear(&inv);

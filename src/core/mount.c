@@ -3,6 +3,7 @@
 
 #include "core/mount.h"
 #include "event/event.h"
+#include "event/progress.h"
 #include "sys/path.h"
 #include "sys/process.h"
 
@@ -222,8 +223,10 @@ static enum err do_all(const struct mount_request *r, const struct job *job, str
 	struct candidates found = { 0 };
 	enum err err = read_candidates(r, ret, &found, e);
 
-	for (size_t i = 0; !err && i < found.n; i++)
+	for (size_t i = 0; !err && i < found.n; i++) {
+		progress_tell(job->backwards ? "unmounting" : "mounting", i, found.n);
 		err = do_one(r, job, &found.all[job->backwards ? found.n - 1 - i : i], ret, e);
+	}
 	free(found.all);
 	return err;
 }

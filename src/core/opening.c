@@ -3,6 +3,7 @@
 
 #include "core/opening.h"
 #include "event/event.h"
+#include "event/progress.h"
 #include "sys/process.h"
 
 /* ---- the order ---- */
@@ -171,6 +172,15 @@ static void report_attempt(const struct keyring *k, const struct attempt *a)
 	});
 }
 
+/* A TPM may take a second, scrypt what zseal.conf gives it. */
+static void tell_progress(const struct keyring *k, const struct stored_slot *s)
+{
+	char what[64 + NAME_SIZE + DATASET_NAME_MAX];
+
+	snprintf(what, sizeof(what), "trying slot %s of the keyring on %s", s->name, k->dataset);
+	progress_tell(what, 0, 0);
+}
+
 static bool may_try(const struct open_request *r, const struct stored_slot *s)
 {
 	return r->only ? str_equal(r->only, s->name) : is_asked_for(s, r->context);
@@ -227,6 +237,7 @@ static enum err try_in_order(const struct keyring *k, const struct open_request 
 	for (size_t i = 0; !err && !o->slot && i < seq.n; i++) {
 		if (!may_try(r, seq.slots[i]))
 			continue;
+		tell_progress(k, seq.slots[i]);
 		struct attempt *a = &o->attempts[o->n_attempts++];
 		*a = (struct attempt){ .slot = seq.slots[i] };
 		hedged[o->n_attempts - 1] = is_hedged(r, &seq, i);
@@ -238,11 +249,18 @@ static enum err try_in_order(const struct keyring *k, const struct open_request 
 	return err;
 }
 
-/* One that belongs to another machine is none that should have opened. */
+/* One that belongs to another machine, or that only a newer zseal understands, is none that should have opened. */
+static bool should_have_opened(enum err err)
+{
+	enum err_class class = err_info(err)->class;
+
+	return class == CLASS_UNAVAILABLE || class == CLASS_REFUSED || class == CLASS_CORRUPT;
+}
+
 static void look_for_fallback(const struct keyring *k, struct opening *o)
 {
 	for (size_t i = 0; i < o->n_attempts && o->attempts[i].slot != o->slot; i++)
-		o->by_fallback = o->by_fallback || err_info(o->attempts[i].error.code)->class != CLASS_NOT_MINE;
+		o->by_fallback = o->by_fallback || should_have_opened(o->attempts[i].error.code);
 	if (o->by_fallback)
 		event_emit(&(struct event){
 			.id = EVENT_OPENED_BY_FALLBACK, .dataset = k->dataset, .slot = o->slot->name,
@@ -260,8 +278,8 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 		return err;
 	if (o->n_attempts == 0)
 		return err_set(e, ERR_NO_SLOT_OPENS, protector_was_answered(r->context)
-			       ? "of its %zu slots none asks for what was given"
-			       : "of its %zu slots none opens without a person", k->n_slots);
+			       ? "none of its slots (%zu) asks for what was given"
+			       : "none of its slots (%zu) opens without a person", k->n_slots);
 	if (o->n_attempts == 1) {
 		*e = o->attempts[0].error;
 		return err_wrap(e, e->code, "slot %s", o->attempts[0].slot->name);

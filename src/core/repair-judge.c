@@ -4,6 +4,7 @@
 
 #include "core/repair.h"
 #include "core/unfinished.h"
+#include "event/progress.h"
 #include "sys/process.h"
 
 /* A generation near the end of the number was not counted up to: somebody wrote it to leave no room above it. */
@@ -481,6 +482,7 @@ static enum err judge_roots(struct repair *r, struct err_ctx *e)
 	if (!err && !r->roots)
 		err = err_set(e, ERR_NO_MEMORY, "room for the roots");
 	for (size_t i = 0; !err && i < inv->n_roots; i++) {
+		progress_tell("proving key records", i, inv->n_roots);
 		err = process_interrupted(e);
 		if (!err && is_served(r->request.place, &inv->roots[i]))
 			judge_root(r, &inv->roots[i], &r->roots[r->n_roots++]);

@@ -128,7 +128,8 @@ static enum err check_tested(const struct repair *r, const struct keyring *k, st
 	for (size_t i = 0; i < k->n_slots; i++)
 		if (is_tested(r, &k->slots[i]))
 			return ERR_OK;
-	return err_set(e, ERR_SLOT_LAST, "keyring on %s", k->dataset);
+	return err_set(e, ERR_SLOT_LAST, "without it nothing that was tested would open the keyring on %s",
+		       k->dataset);
 }
 
 static enum err check_decided(const struct repair *r, struct err_ctx *e)

@@ -3,6 +3,7 @@
 
 #include "core/restore.h"
 #include "event/event.h"
+#include "event/progress.h"
 #include "sys/process.h"
 
 void restore_report_clear(struct restore_report *r)
@@ -87,6 +88,7 @@ static enum err restore_records(struct restoring *s, struct err_ctx *e)
 	for (size_t i = 0; !err && i < copy->n_records; i++) {
 		struct restore_line *line = &report->lines[report->n++];
 
+		progress_tell("proving key records", i, copy->n_records);
 		err = process_interrupted(e);
 		if (!err)
 			err = str_copy(copy->records[i].name, &line->dataset, e);

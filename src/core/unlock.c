@@ -4,6 +4,7 @@
 #include "core/copies.h"
 #include "core/unlock.h"
 #include "event/event.h"
+#include "event/progress.h"
 #include "sys/process.h"
 
 static enum err make_result(const struct inventory *inv, struct unlock_result *res, struct err_ctx *e)
@@ -41,6 +42,7 @@ struct job {
 	void (*decide)(const struct unlock_request *, struct zfs *, struct unlock_result *, struct root_result *);
 	enum event_id done, failed;
 	bool deepest_first;
+	const char *doing;
 };
 
 static void report_root(const struct root_result *rr, const struct job *job)
@@ -250,6 +252,7 @@ static enum err do_roots(const struct unlock_request *r, const struct job *job, 
 	for (size_t i = 0; !err && i < inv->n_roots; i++) {
 		size_t at = job->deepest_first ? inv->n_roots - 1 - i : i;
 
+		progress_tell(job->doing, i, inv->n_roots);
 		err = process_interrupted(e);
 		if (!err)
 			err = do_root(r, job, zfs, ret, &inv->roots[at]);
@@ -259,10 +262,12 @@ static enum err do_roots(const struct unlock_request *r, const struct job *job, 
 
 enum err unlock_roots(const struct unlock_request *r, struct unlock_result *ret, struct err_ctx *e)
 {
-	return do_roots(r, &(struct job){ decide_unlock, EVENT_KEY_LOADED, EVENT_KEY_REFUSED, false }, ret, e);
+	return do_roots(r, &(struct job){ decide_unlock, EVENT_KEY_LOADED, EVENT_KEY_REFUSED, false, "unlocking" },
+			ret, e);
 }
 
 enum err lock_roots(const struct unlock_request *r, struct unlock_result *ret, struct err_ctx *e)
 {
-	return do_roots(r, &(struct job){ decide_lock, EVENT_KEY_UNLOADED, EVENT_LOCK_REFUSED, true }, ret, e);
+	return do_roots(r, &(struct job){ decide_lock, EVENT_KEY_UNLOADED, EVENT_LOCK_REFUSED, true, "locking" },
+			ret, e);
 }

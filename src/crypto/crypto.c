@@ -50,10 +50,14 @@ enum err crypto_wrap(const struct secret *from, const struct key_scope *scope, c
 enum err crypto_unwrap(const struct secret *from, const struct key_scope *scope, const struct wrapped *wrapped,
 		       struct secret **ret, struct err_ctx *e)
 {
-	_cleanup_secret_ struct secret *kek = NULL;
-	enum err err = crypto_derive(from, scope, &kek, e);
+	_cleanup_secret_ struct secret *key = NULL;
+	enum err err = crypto_derive(from, scope, &key, e);
 
-	return err ? err : aes_kw_unwrap(kek, wrapped, ret, e);
+	if (!err)
+		err = aes_kw_unwrap(key, wrapped, e);
+	if (!err)
+		*ret = TAKE(key);
+	return err;
 }
 
 enum err crypto_fingerprint(const struct secret *keyring_key, const struct uuid *keyring,

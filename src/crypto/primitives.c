@@ -167,22 +167,19 @@ enum err aes_kw_wrap(const struct secret *kek, const struct secret *key, struct 
 	return ERR_OK;
 }
 
-enum err aes_kw_unwrap(const struct secret *kek, const struct wrapped *wrapped, struct secret **ret, struct err_ctx *e)
+/* The cipher has its key schedule from the start on, so that the key's bytes may be written over. */
+enum err aes_kw_unwrap(struct secret *key, const struct wrapped *wrapped, struct err_ctx *e)
 {
 	_cleanup_(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *cipher = NULL;
-	_cleanup_secret_ struct secret *key = NULL;
 	int size = 0;
-	enum err err = aes_kw_start(kek, 0, &cipher, e);
+	enum err err = aes_kw_start(key, 0, &cipher, e);
 
-	if (!err)
-		err = secret_new(KEY_SIZE, &key, e);
 	if (err)
 		return err;
 	if (EVP_CipherUpdate(cipher, secret_bytes(key), &size, wrapped->bytes, WRAPPED_SIZE) <= 0 || size != KEY_SIZE) {
 		ERR_clear_error();
 		return err_set(e, ERR_UNWRAP, "AES key unwrap: the integrity check failed");
 	}
-	*ret = TAKE(key);
 	return ERR_OK;
 }
 

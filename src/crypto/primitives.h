@@ -14,8 +14,12 @@ must_check enum err hkdf_sha256(const struct secret *from, struct span salt, str
 /* AES-256 key wrap of 32 bytes, default initial value. Spec: RFC 3394. Errors: ERR_UNWRAP, ERR_NO_MEMORY, ERR_BUG. */
 must_check enum err aes_kw_wrap(const struct secret *kek, const struct secret *key, struct wrapped *ret,
 				struct err_ctx *e);
-must_check enum err aes_kw_unwrap(const struct secret *kek, const struct wrapped *wrapped, struct secret **ret,
-				  struct err_ctx *e);
+
+/*
+ * The opposite, in place: key is what it was wrapped under, and becomes what was wrapped; after an error it is neither.
+ * So opening a record takes one secret, not two.
+ */
+must_check enum err aes_kw_unwrap(struct secret *key, const struct wrapped *wrapped, struct err_ctx *e);
 
 /*
  * HMAC-SHA-256, part by part. Owns: the caller frees *ret with hmac_free(), which takes NULL. Spec: RFC 2104.

@@ -213,10 +213,13 @@ static bool send_patiently(int fd, const struct event_entry *entry, const char *
 	return sent;
 }
 
+/* One socket for all entries of the process. Not connected: a journal that is started anew gets the next ones. */
 static bool send_to_journal(const struct event_entry *entry, const char *socket_path)
 {
-	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	static int fd = -1;
 
+	if (fd < 0)
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	if (send_entry(fd, entry, socket_path, MSG_DONTWAIT))

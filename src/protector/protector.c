@@ -6,6 +6,11 @@ static const struct protector *const protectors[] = {
 	&protector_tpm2, &protector_vault, &protector_recovery, &protector_passphrase,
 };
 
+const char *protector_type(size_t i)
+{
+	return i < ARRAY_SIZE(protectors) ? protectors[i]->type : NULL;
+}
+
 const struct protector *protector_find(const char *type)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(protectors); i++)

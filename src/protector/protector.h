@@ -83,6 +83,9 @@ struct protector {
 	enum err (*withdraw)(struct protector_context *c, const struct slot *slot, struct err_ctx *e);
 };
 
+/* The i-th of the types that there are; NULL behind the last. */
+const char *protector_type(size_t i);
+
 /* The protector of a type, or NULL. */
 const struct protector *protector_find(const char *type);
 

@@ -24,7 +24,7 @@
  * writes it, and a site that asks for the FIPS provider does it there.
  */
 static const char *const kept[] = {
-	"LANG", "LC_ALL", "LC_MESSAGES", "TZ", "TERM", "COLUMNS", "NO_COLOR",
+	"LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "COLUMNS", "NO_COLOR",
 	"NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "INVOCATION_ID", /* systemd.exec(5) */
 #if WITH_SANITIZER
 	"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS",

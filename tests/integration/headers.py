@@ -135,13 +135,13 @@ import ctypes, sys
 core, nv = ctypes.CDLL("libzfs_core.so.3", use_errno=True), ctypes.CDLL("libnvpair.so.3")
 nv.fnvlist_alloc.restype = ctypes.c_void_p
 assert core.libzfs_core_init() == 0
-key = sys.stdin.buffer.read(32)
+location, key = sys.argv[1].encode(), sys.stdin.buffer.read(32)
 for line in sys.stdin.read().splitlines():
     dataset, record = line.split("\\t")
     properties = ctypes.c_void_p(nv.fnvlist_alloc())
     nv.fnvlist_add_uint64(properties, b"encryption", ctypes.c_uint64(1))
     nv.fnvlist_add_uint64(properties, b"keyformat", ctypes.c_uint64(1))
-    nv.fnvlist_add_string(properties, b"keylocation", b"prompt")
+    nv.fnvlist_add_string(properties, b"keylocation", location)
     nv.fnvlist_add_string(properties, b"zseal:key", record.encode())
     error = core.lzc_create(dataset.encode(), 2, properties, key, len(key))
     assert error == 0, f"{dataset}: {error}"
@@ -149,13 +149,14 @@ for line in sys.stdin.read().splitlines():
 """
 
 
-def add_roots(node, header, recovery_key, datasets):
+def add_roots(node, header, recovery_key, datasets, wrapping_key=None, keylocation="prompt"):
     """Many with one wrapping key, in a few processes: each waits for a transaction, and those share one."""
-    wrapping_key = os.urandom(32)
+    wrapping_key = wrapping_key or os.urandom(32)
     keep_secret(node.world, wrapping_key)
     key, epoch = keyring_key(node, header, recovery_key)
     lines = [f"{dataset}\t{record(header, key, epoch, wrapping_key)}\n" for dataset in datasets]
-    processes = [node.popen(["/usr/bin/python3", "-c", _CREATE_MANY], stdin=subprocess.PIPE) for _ in range(_PROCESSES)]
+    processes = [node.popen(["/usr/bin/python3", "-c", _CREATE_MANY, keylocation], stdin=subprocess.PIPE)
+                 for _ in range(_PROCESSES)]
     for i, process in enumerate(processes):
         process.stdin.write(wrapping_key + "".join(lines[i::_PROCESSES]).encode())
         process.stdin.close()

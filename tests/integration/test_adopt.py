@@ -158,7 +158,7 @@ def test_a_dry_run_changes_nothing_and_needs_no_key(node):
     make_root(node, "tank/own", "raw")
     before = run(node, "zfs", "get", "-Hpr", "-o", "name,property,value", "all", "tank")
     result = assert_done(zseal(node, "adopt", "--dry-run", "tank"))
-    assert "would be replaced by a random one" in result.stdout
+    assert "its key is replaced by a random one" in result.stdout
     assert_said(result.stderr, "adopt-children", "tank/own")
     assert zseal(node, "adopt", "--dry-run", "--json", "tank").json["new_key"] is True
     assert run(node, "zfs", "get", "-Hpr", "-o", "name,property,value", "all", "tank") == before
@@ -170,7 +170,7 @@ def test_what_it_says_as_json(node):
     result, key = adopt(node, "tank", "--json", "--no-tpm")
     said = assert_done(result).json
     assert (said["dataset"], said["new_keyring"], said["new_key"], said["was_adopted"]) == ("tank", True, False, False)
-    assert said["leftovers"] == [{"what": "/run/tank.key", "destroyed": False, "needed_by": None}]
+    assert said["leftovers"] == [{"what": "/run/tank.key", "proven": True, "destroyed": False, "needed_by": None}]
     run(node, "zfs", "unload-key", "tank")
     assert_opens_with_key(node, "tank", key)
 
@@ -180,16 +180,45 @@ def test_what_it_says_as_json(node):
 @one_zfs
 def test_leftovers_are_destroyed_when_asked_to(node):
     make_root(node, "tank", "raw", location="file:///run/tank.key")
-    for name in ("tank.key.seed", "tank.pub", "tank.priv", "tank.ctx", "other.key"):
-        node.path("/run/" + name).write_text("x")
+    others = ("tank.pub", "tank.priv", "tank.ctx", "tank.seed", "other.key")
+    for name in others:
+        node.path("/run/" + name).write_text("of somebody else")
+    write_key(node, "/run/tank.key.seed", HEX + "\n")
     seal_at(node, HANDLE, KEY)
     result, key = adopt(node, "tank", "--tpm-handle", HANDLE, "--destroy-leftovers")
     assert_done(result)
-    for name in ("tank.key", "tank.key.seed", "tank.pub", "tank.priv", "tank.ctx"):
+    for name in ("tank.key", "tank.key.seed"):
         assert not node.path("/run/" + name).exists(), name
-    assert node.path("/run/other.key").exists()
+    for name in others:
+        assert node.path("/run/" + name).exists(), name
+    assert "/run/tank.pub: still there, and not proven" in result.stdout and "other.key" not in result.stdout
     assert HANDLE not in run(node, "tpm2_getcap", "handles-persistent").lower()
     assert "readable on the disk" in result.stdout
+    assert_adopted(node, "tank", key)
+
+
+@one_zfs
+def test_of_a_passphrase_the_file_that_held_it_is_destroyed(node):
+    make_root(node, "tank", "passphrase", location="file:///run/tank.pass")
+    node.path("/run/tank.key").write_text("a phrase of somebody else")
+    result, key = adopt(node, "tank", "--destroy-leftovers")
+    assert_done(result)
+    assert not node.path("/run/tank.pass").exists() and node.path("/run/tank.key").exists()
+    assert_adopted(node, "tank", key)
+
+
+@one_zfs
+def test_a_file_that_was_not_read_in_this_run_is_not_destroyed(node):
+    """The keyring has the key already: what the command line names by mistake is nobody's leftover."""
+    make_root(node, "tank", "raw")
+    result, key = adopt(node, "tank", given=KEY)
+    assert_done(result)
+    write_key(node, "/run/mistaken", bytes(range(32)))
+    write_key(node, "/run/right", KEY)
+    assert "/run/mistaken: still there" in assert_done(
+        zseal(node, "adopt", "--no-recovery", "--key-file", "/run/mistaken", "--destroy-leftovers", "tank")).stdout
+    assert_done(zseal(node, "adopt", "--no-recovery", "--key-file", "/run/right", "--destroy-leftovers", "tank"))
+    assert node.path("/run/mistaken").exists() and not node.path("/run/right").exists()
     assert_adopted(node, "tank", key)
 
 

@@ -15,7 +15,7 @@ from conftest import (Dialogue, Pool, World, assert_done, is_locked, one_zfs, pi
                       zseal)
 from figures import count
 from steps import EXIT, SANITIZED, environment, needs_strace, programs, run_with_pause, steps_of
-from verbs import VERBS, make_tank, prepared, run_verb
+from verbs import PASSPHRASE, VERBS, make_tank, prepared, run_verb
 
 pytestmark = needs_strace
 
@@ -312,8 +312,8 @@ if not SANITIZED:
 
     def search_for(node, verb):
         """All secrets of the pool that the verb left, a slot that it added included."""
-        tank = node.tank if not verb.makes else node.tank._replace(recovery_key=node.shown, keyring=keyring_of(node))
-        return Search(secrets_of(node, tank))
+        tank = node.tank if not verb.shows else node.tank._replace(recovery_key=node.shown, keyring=keyring_of(node))
+        return Search(secrets_of(node, tank) | {"passphrase": PASSPHRASE.encode()})
 
     def keyring_of(node):
         return assert_done(zseal(node, "status", "--json")).json["keyrings"][0]["uuid"]

@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 import transcript
@@ -510,3 +511,17 @@ def test_damaged_pins_are_told_and_can_be_mended(machine):
     assert_refused(zseal(machine, "unlock", "tank"), "config", "/etc/zseal/pins", "line 2")
     pins.write_text(before)
     assert_opens(machine, "tank")
+
+
+# ---- completions ----
+
+def test_bash_completes_what_the_real_zfs_has(machine):
+    """tests/manuals has the rest, with a script for zfs."""
+    completions = Path(os.environ.get("ZSEAL", ROOT / "build/src/zseal")).parents[1] / "man/zseal"
+
+    def offered(*words):
+        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _zseal;'
+                  ' echo "${COMPREPLY[@]}"')
+        return set(run(machine, "bash", "--norc", "-c", script, "bash", str(completions), "zseal", *words).split())
+    assert offered("unlock", "") == set(run(machine, "zfs", "list", "-H", "-o", "name").split()) >= {"tank"}
+    assert offered("slot", "remove", "tank", "") == {"tpm2-a", "recovery"}

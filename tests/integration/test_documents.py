@@ -17,9 +17,8 @@ import pytest
 
 import canaries
 import headers
-from conftest import (ROOT, Dialogue, assert_done, assert_nothing_secret, assert_opens, create_pool, is_locked,
-                      keep_recovery_key_secret, keep_secret, lock, one_zfs, pipe_with, run,
-                      zseal)
+from conftest import (ROOT, Dialogue, assert_done, assert_nothing_secret, assert_opens, assert_refused, create_pool,
+                      is_locked, keep_recovery_key_secret, keep_secret, lock, one_zfs, pipe_with, run, zseal)
 from steps import needs_strace
 from transcript import masked
 
@@ -473,6 +472,16 @@ def test_every_command_line_of_zseal_in_a_document_is_one(node):
             seen += 1
     assert seen > 10
 
+def test_configuration_in_the_manual_is_one(node):
+    """zseal takes it, and would not take anything."""
+    page = (ROOT / "man/zseal.conf.5.in").read_text()
+    example = re.search(r"^\.Sh EXAMPLES\n\.Bd.*\n(.*?)^\.Ed", page, re.M | re.S)[1].replace("\\-", "-")
+    path = node.path("/etc/zseal/zseal.conf")
+    path.write_text(example)
+    assert_done(zseal(node, "status"))
+    path.write_text(example + "nonsense = 1\n")
+    assert_refused(zseal(node, "status"), "config", "nonsense")
+
 
 # ---- threat-model.md ----
 
@@ -508,3 +517,34 @@ def test_missing_tests_are_noticed():
     for place, name in (("tests/integration/test_pins.py", "test_cleared"), ("tests/none.py", "test_cleared"),
                         ("tests/integration/test_bad_tpm.py", "test_clear"), ("tests/unit", "test_nothing")):
         assert not has_test(place, name)
+
+
+# ---- limits.md ----
+
+LIMIT = re.compile(r"^\| .+ \| ([\d,]+) \| `(\w+)`, `(src/[\w./-]+)` \|$", re.MULTILINE)
+
+
+def constant(path, name):
+    """What the source says: a number, or one shifted."""
+    found = re.search(rf"\b{name} = (\d+)(?: << (\d+))?\b", (ROOT / path).read_text())
+    assert found, f"{name} is not in {path}"
+    return int(found[1]) << int(found[2] or 0)
+
+
+def test_limits_are_those_of_the_source():
+    text = (ROOT / "docs/limits.md").read_text()
+    found = LIMIT.findall(text)
+    assert len(found) == text[text.index("## Numbers"):].count("`src/") > 10
+    for number, name, path in found:
+        assert int(number.replace(",", "")) == constant(path, name), name
+    for least in re.findall(r"bytes of a (\w+); at least (\d+)", text):
+        assert int(least[1]) == constant("src/cli/answers.h", least[0].upper() + "_MIN")
+
+
+@one_zfs
+def test_what_is_said_to_be_missing_is_missing(node):
+    """The day that it is there, the document has to say so."""
+    usage = zseal(node, "--help").stdout
+    for verb in ("rotate", "revoke", "boot", "vault", "doctor"):
+        assert f"\n  {verb}" not in usage, verb
+    assert "tpm2, recovery or passphrase" in usage

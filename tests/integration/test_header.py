@@ -190,7 +190,7 @@ def test_nothing_to_back_up(node):
 def test_verify_of_a_whole_header(node, tank):
     result = assert_done(zseal(node, "header", "verify", "tank"))
     assert WHOLE in result.stdout and "tank: its record opens it\n" in result.stdout
-    assert f"0 differences from the copy {copy_of(tank)}" in result.stdout
+    assert f"differences from the copy {copy_of(tank)}: 0\n" in result.stdout
     assert is_locked(node, "tank")
     found = assert_done(zseal(node, "header", "verify", "tank", "--json")).json
     assert found == {"roots": [{"dataset": "tank", "opens": True, "written": False}], "differences": 0,
@@ -226,7 +226,7 @@ def test_verify_tells_each_difference(node, tank):
         "  zseal:slot.recovery on tank is missing in the pool",
         "  zseal:slot.extra on tank is not in the copy",
         "  zseal:key on tank/a is not in the copy",
-        f"4 differences from the copy {copy_of(tank)}"]
+        f"differences from the copy {copy_of(tank)}: 4"]
     assert WHOLE in result.stdout
     assert_done(zseal(node, "header", "backup", "tank"))
     assert_done(zseal(node, "header", "verify", "tank"))

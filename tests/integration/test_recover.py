@@ -6,9 +6,9 @@ import subprocess
 import pytest
 
 import headers
-from conftest import (ERRORS, Result, assert_done, assert_nothing_secret, assert_opens, assert_opens_with_key,
-                      assert_refused, assert_refused_json, create_pool, is_locked, lock, new_world, one_zfs, run, zseal,
-                      zseal_at_terminal, zseal_with_key)
+from conftest import (ERRORS, EXIT_STATUS, Result, assert_done, assert_nothing_secret, assert_opens,
+                      assert_opens_with_key, assert_refused, assert_refused_json, create_pool, is_locked, lock,
+                      new_world, one_zfs, run, zseal, zseal_at_terminal, zseal_with_key)
 from figures import count
 from steps import chosen, needs_strace, programs, run_with_signal, steps_of, wait_for_end
 from test_repair import KEY, KEYRING, RECOVERY, SLOT, assert_whole, fill, forget_copies, hide_history, keyring_status
@@ -394,34 +394,69 @@ def test_two_at_once(node, tank):
     assert_whole(node, tank)
 
 
-@needs_strace
-@one_zfs
-def test_killed_anywhere(node, tank):
-    """The key comes from a slot that needs nobody, so that the same command can be run again and again."""
-    argv = ["zseal", "recover", "tank", "--yes", "--slot-name", "new"]
+RECOVER = ["zseal", "recover", "tank", "--yes", "--slot-name", "new"]
+
+
+def get_ready(node):
+    """The recovery slot is lost again."""
+    lock(node, "tank")
+    headers.put(node, "tank", RECOVERY, None)
+
+
+@pytest.fixture
+def elsewhere(node, tank):
+    """Other PCRs. The key comes from a slot that needs nobody, so that the same command can be run again and again."""
     assert_done(zseal(node, "slot", "add", "tank", "tpm2", "--name", "kept", "--pcrs", "none"))
     node.tpm.change_boot_chain()
     node.reboot()
+    return tank
 
-    def get_ready():
-        lock(node, "tank")
-        headers.put(node, "tank", RECOVERY, None)
-    get_ready()
-    steps, ended = steps_of(node, argv)
-    assert ended.status == 0, ended
-    for step in chosen(steps, 8):
-        get_ready()
-        ended = run_with_signal(node, argv, step, "SIGKILL")
-        wait_for_end([pid for name in ("zseal", "zpool", "zfs") for pid in programs(node, name)])
-        assert_nothing_secret(node.world, "the output", ended.stdout + ended.stderr)
-        assert_done(zseal(node, "status"))
-        assert_done(zseal(node, *argv[1:]))
-        lock(node, "tank")
-        assert_opens(node, "tank")
-        count("kills", tried=1, survived=1)
+
+def assert_recovered(node, tank):
     assert_done(zseal(node, "header", "verify", "tank"))
     lock(node, "tank")
     assert_opens_with_key(node, "tank", tank.recovery_key)
+
+
+@needs_strace
+@one_zfs
+def test_killed_anywhere(node, elsewhere):
+    get_ready(node)
+    steps, ended = steps_of(node, RECOVER)
+    assert ended.status == 0, ended
+    for step in chosen(steps, 8):
+        get_ready(node)
+        ended = run_with_signal(node, RECOVER, step, "SIGKILL")
+        wait_for_end([pid for name in ("zseal", "zpool", "zfs") for pid in programs(node, name)])
+        assert_nothing_secret(node.world, "the output", ended.stdout + ended.stderr)
+        assert_done(zseal(node, "status"))
+        assert_done(zseal(node, *RECOVER[1:]))
+        lock(node, "tank")
+        assert_opens(node, "tank")
+        count("kills", tried=1, survived=1)
+    assert_recovered(node, elsewhere)
+
+
+@needs_strace
+@one_zfs
+def test_interrupted_anywhere(node, elsewhere):
+    """It says that it was, or is done all the same; never something between."""
+    get_ready(node)
+    steps, ended = steps_of(node, RECOVER)
+    assert ended.status == 0, ended
+    outcomes = set()
+    for step in chosen(steps, 6):
+        get_ready(node)
+        ended = run_with_signal(node, RECOVER, step, "SIGTERM")
+        outcomes.add(ended.status)
+        assert ended.status in (0, EXIT_STATUS["interrupted"]), (step, ended)
+        assert_done(zseal(node, "status"))
+        assert_done(zseal(node, *RECOVER[1:]))
+        lock(node, "tank")
+        assert_opens(node, "tank")
+        count("interruptions", tried=1, survived=1)
+    assert EXIT_STATUS["interrupted"] in outcomes
+    assert_recovered(node, elsewhere)
 
 
 @one_zfs

@@ -8,9 +8,9 @@ import uuid
 import pytest
 
 import headers
-from conftest import (ERRORS, Result, assert_done, assert_nothing_secret, assert_opens, assert_opens_with_key,
-                      assert_refused, assert_refused_json, assert_said, create_pool, lock, new_world, one_zfs, run,
-                      zseal, zseal_at_terminal, zseal_with_key)
+from conftest import (ERRORS, EXIT_STATUS, Result, assert_done, assert_nothing_secret, assert_opens,
+                      assert_opens_with_key, assert_refused, assert_refused_json, assert_said, create_pool, lock,
+                      new_world, one_zfs, run, zseal, zseal_at_terminal, zseal_with_key)
 from figures import count
 from steps import chosen, needs_strace, programs, run_with_signal, steps_of, wait_for_end
 
@@ -477,6 +477,28 @@ def test_killed_anywhere(node, tank):
         lock(node, "tank")
         count("kills", tried=1, survived=1)
     assert_whole(node, tank)
+
+
+@needs_strace
+@one_zfs
+def test_interrupted_anywhere(node, tank):
+    """It says that it was, or is done all the same; never something between."""
+    argv = ["zseal", "repair", "tank"]
+    damage(node)
+    steps, ended = steps_of(node, argv)
+    assert ended.status == 0, ended
+    outcomes = set()
+    for step in chosen(steps, 6):
+        damage(node)
+        ended = run_with_signal(node, argv, step, "SIGTERM")
+        outcomes.add(ended.status)
+        assert ended.status in (0, EXIT_STATUS["interrupted"]), (step, ended)
+        assert zseal_with_key(node, tank.recovery_key, "unlock", "tank").status in (0, 1)
+        lock(node, "tank")
+        assert_done(zseal(node, *argv[1:]))
+        assert_whole(node, tank)
+        count("interruptions", tried=1, survived=1)
+    assert EXIT_STATUS["interrupted"] in outcomes
 
 
 @one_zfs

@@ -50,12 +50,12 @@ def test_tree_for_people(node):
     headers.add_root(node, tank, "tank/vm")
     run(node, "zfs", "unload-key", "tank/vm")
     assert without_dates(assert_done(zseal(node, "status")).stdout) == f"""\
-pool tank
+pool tank: 1 of 2 encryption roots LOCKED
   keyring on tank
     {tank.keyring}, generation 1, made DATE
     fingerprint {tank.fingerprint}
     known to this machine: yes
-    slots
+    slots, any of which opens it
       tpm2-a               tpm2      ready; PCR 7; tested here: DATE
       recovery             recovery  typed by a person; tested here: never
     opens for a thief of the disks: no
@@ -63,6 +63,7 @@ pool tank
     encryption roots
       tank                         unlocked aes-256-gcm, key 1 made DATE
       tank/vm                      LOCKED   aes-256-gcm, key 1 made DATE
+    to unlock: zseal unlock tank
 """
     assert without_dates(assert_done(zseal(node, "slot", "list")).stdout) == """\
 keyring on tank

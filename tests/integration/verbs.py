@@ -11,8 +11,10 @@ import os
 import re
 from typing import Callable, NamedTuple
 
+import adopting
+import headers
 from conftest import (assert_done, assert_nothing_secret, assert_opens, assert_opens_with_key, create_pool,
-                      keep_recovery_key_secret, pipe_with, run, zseal)
+                      keep_recovery_key_secret, keep_secret, pipe_with, run, zseal)
 
 KEY = "([cbdefghijklnrtuv]{6}-){7}[cbdefghijklnrtuv]{6}\n"
 
@@ -27,6 +29,34 @@ def _unlock(node):
 
 def _lose_header(node):
     run(node, "zfs", "inherit", "zseal:keyring", "tank")
+
+
+def _lose_slots(node):
+    """Both, and the record; the keyring's own property stays."""
+    for name in ("zseal:slot.tpm2-a", "zseal:slot.recovery", "zseal:key"):
+        headers.put(node, "tank", name, None)
+
+
+def _lose_everything(node):
+    _lock(node)
+    _lose_slots(node)
+    _lose_header(node)
+
+
+def _foreign(node):
+    """A pool that zseal has never seen, unlocked, and the file with its key."""
+    _blank(node)
+    adopting.make_root(node, "tank", "raw")
+    adopting.write_key(node, "/run/k", adopting.KEY)
+
+
+def _without_passphrase(node):
+    """Stretching is made cheap: what goes wrong does so in a tenth of a second as in a whole one."""
+    config = node.path("/etc/zseal/zseal.conf")
+    text = config.read_text() if config.exists() else ""
+    if "[scrypt]" not in text:
+        config.write_text(text + "[scrypt]\ntime = 1\nmemory = 16\n")
+    node.run(["zseal", "slot", "remove", "tank", "passphrase"])
 
 
 def _blank(node):
@@ -50,18 +80,25 @@ def _without_second(node):
 
 class Verb(NamedTuple):
     """words: as typed. before: from whatever state. key: the recovery key is given by a descriptor. makes: there is no
-    pool before. tpm: it asks the TPM; soon: for no longer than slot-timeout allows.
-    writes: into the pool."""
+    pool before; adopts: there is one that is not zseal's; both show a recovery key. tpm: it asks the TPM; soon: for no
+    longer than slot-timeout allows. writes: into the pool. gives: to this option, what a person would type."""
     words: str
     before: Callable
     key: bool = False
     makes: bool = False
+    adopts: bool = False
     tpm: bool = False
     soon: bool = False
     writes: bool = False
+    gives: str = ""
 
     def __str__(self):
-        return self.words.split(" tank")[0].replace(" ", "-") + ("-by-key" if self.key else "")
+        words = re.sub(" tank| --(name|key-file) .*", "", self.words)
+        return words.replace(" --", "-").replace(" ", "-") + "-by-key" * self.key
+
+    @property
+    def shows(self):
+        return self.makes or self.adopts
 
 
 VERBS = [
@@ -78,11 +115,20 @@ VERBS = [
     Verb("header verify tank", _lock, tpm=True),
     Verb("header restore tank", _lose_header, tpm=True, writes=True),
     Verb("create", _blank, makes=True, tpm=True, writes=True),
+    Verb("slot add tank passphrase", _without_passphrase, tpm=True, writes=True, gives="--new-passphrase-fd"),
+    Verb("unlock --mount tank", _lock, tpm=True, soon=True),
+    Verb("lock --unmount tank", _unlock),
+    Verb("adopt --key-file /run/k tank", _foreign, adopts=True, tpm=True, writes=True),
+    Verb("repair tank", _lose_slots, tpm=True, writes=True),
+    Verb("recover tank --yes", _lose_everything, key=True, tpm=True, writes=True),
 ]
+
+PASSPHRASE = "a horse that nobody drew"
 
 
 def make_tank(node):
     """The pool that the verbs are about, and what its owner has of it."""
+    keep_secret(node.world, PASSPHRASE)
     node.tank = create_pool(node)
     return node.tank
 
@@ -91,14 +137,17 @@ def make_tank(node):
 def prepared(node, verb):
     """Its command line, and what popen() needs besides. At the end of a create that made a pool, its key is known."""
     verb.before(node)
-    if verb.makes:
+    argv = ["zseal", *verb.words.split()]
+    if verb.shows:
         with _pipe_for_key(node) as fd:
-            yield ["zseal", "create", "--recovery-to-fd", str(fd), "-m", "none", "tank", node.world.disk(1)], (fd,)
-    elif verb.key:
-        with pipe_with((node.tank.recovery_key + "\n") * 2) as fd:
-            yield ["zseal", *verb.words.split(), "--recovery-fd", str(fd)], (fd,)
+            argv += ["--recovery-to-fd", str(fd)]
+            yield argv + (["-m", "none", "tank", node.world.disk(1)] if verb.makes else []), (fd,)
+    elif verb.key or verb.gives:
+        option, text = ("--recovery-fd", node.tank.recovery_key) if verb.key else (verb.gives, PASSPHRASE)
+        with pipe_with((text + "\n") * 2) as fd:
+            yield [*argv, option, str(fd)], (fd,)
     else:
-        yield ["zseal", *verb.words.split()], ()
+        yield argv, ()
 
 
 @contextlib.contextmanager
@@ -134,11 +183,17 @@ def assert_kept(node, verb):
     """After a run that went wrong, or not. What did not write cannot have touched the recovery slot."""
     if verb.makes and not has_pool(node):
         return
-    key = node.shown if verb.makes else node.tank.recovery_key
-    assert key, "a pool is there, and nobody has its recovery key"
     _lock(node)
-    if node.run(["zfs", "get", "-H", "-o", "value", "zseal:keyring", "tank"]).stdout.strip() == "-":
+    has_header = adopting.get(node, "tank", "zseal:keyring") != "-"
+    if verb.adopts and not has_header:
+        run(node, "zfs", "load-key", "-L", "file:///run/k", "tank")
+        return
+    key = node.shown if verb.shows else node.tank.recovery_key
+    assert key, "a pool is there, and nobody has its recovery key"
+    if not has_header:
         assert_done(zseal(node, "header", "restore", "tank"))
+    elif adopting.get(node, "tank", "zseal:slot.tpm2-a") == "-":
+        assert_done(zseal(node, "repair", "tank", "--recovery-fd", "0", input=key + "\n"))
     assert_opens(node, "tank")
     if verb.writes:
         _lock(node)

@@ -95,7 +95,7 @@ static void hkdf_is_rfc_5869(void **state)
 /* RFC 3394, section 4.6: wrap 256 bits of key data with a 256-bit KEK. */
 static void key_wrap_is_rfc_3394(void **state)
 {
-	_cleanup_secret_ struct secret *kek = counting(0, 32), *back = NULL;
+	_cleanup_secret_ struct secret *kek = counting(0, 32);
 	_cleanup_secret_ struct secret *key =
 		from_hex("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f");
 	struct wrapped w;
@@ -104,8 +104,8 @@ static void key_wrap_is_rfc_3394(void **state)
 	assert_int_equal(aes_kw_wrap(kek, key, &w, NULL), ERR_OK);
 	assert_hex(w.bytes, sizeof(w.bytes),
 		   "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21");
-	assert_int_equal(aes_kw_unwrap(kek, &w, &back, NULL), ERR_OK);
-	assert_true(secret_equal(back, key));
+	assert_int_equal(aes_kw_unwrap(kek, &w, NULL), ERR_OK);
+	assert_true(secret_equal(kek, key));
 }
 
 /* RFC 4231, test case 2, its data in two parts. */
@@ -263,7 +263,7 @@ static void keys_of_another_size_are_a_bug(void **state)
 
 		assert_fails(crypto_wrap(good, &slot_scope, bad, &w, &e), ERR_BUG, NULL, &e);
 		assert_fails(aes_kw_wrap(bad, good, &w, &e), ERR_BUG, NULL, &e);
-		assert_fails(aes_kw_unwrap(bad, &w, &back, &e), ERR_BUG, back, &e);
+		assert_fails(aes_kw_unwrap(bad, &w, &e), ERR_BUG, NULL, &e);
 		assert_fails(x25519_public(bad, public, &e), ERR_BUG, NULL, &e);
 		assert_fails(x25519_agree(bad, public, &back, &e), ERR_BUG, back, &e);
 	}
