@@ -239,7 +239,12 @@ static bool may_try_again(enum err err)
 
 static enum err ask_new(const struct kind *k, struct secret **ret, struct err_ctx *e)
 {
-	enum err err = terminal_available() ? ask_twice(k, ret, e) : err_set(e, ERR_NO_INPUT, "there is no terminal");
+	if (!terminal_available())
+		return err_set(e, ERR_NO_INPUT,
+			       "a new %s: there is no terminal; --new-%s-fd and --new-%s-credential go without", k->name,
+			       k->option, k->option);
+
+	enum err err = ask_twice(k, ret, e);
 
 	for (int i = 1; i < TRIES && terminal_available() && may_try_again(err); i++) {
 		output_reason(NULL, e);

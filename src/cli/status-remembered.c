@@ -27,15 +27,41 @@ json_t *status_unfinished_json(const struct keyring *k, const struct pins *pins)
 				    (json_int_t)u->copy.saved, "copy", u->path) : NULL;
 }
 
+/* ---- pools of which nothing can be read ---- */
+
+bool status_print_suspended(const struct inventory *inv)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < inv->pools.n; i++) {
+		const struct printable name = output_printable(inv->pools.all[i].name);
+
+		if (!inv->pools.all[i].suspended)
+			continue;
+		say(stdout, HEADING "pool %s" PLAIN ": " BAD "SUSPENDED" PLAIN ", nothing of it can be read\n"
+			    "  next: zpool status %s tells which disk fails; zpool clear %s when it is back\n",
+		    name.text, name.text, name.text);
+		any = true;
+	}
+	return any;
+}
+
+json_t *status_suspended_json(const struct inventory *inv)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < inv->pools.n; i++)
+		if (inv->pools.all[i].suspended)
+			json_array_append_new(all, output_text_json(inv->pools.all[i].name));
+	return all;
+}
+
 /* ---- pools that are not imported ---- */
 
 /* One without a GUID is of a pool that was about to be made. */
 static bool is_absent(const struct inventory *inv, const struct pin *pin)
 {
-	for (size_t i = 0; i < inv->pools.n; i++)
-		if (inv->pools.all[i].guid == pin->pool_guid)
-			return false;
-	return pin->pool_guid != 0;
+	return pin->pool_guid != 0 && !zfs_pools_find_guid(&inv->pools, pin->pool_guid);
 }
 
 void status_print_absent(const struct inventory *inv, const struct pins *pins)

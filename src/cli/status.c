@@ -438,7 +438,7 @@ static void print_tree(struct view *v)
 		say(stdout, HEADING "encryption roots without zseal" PLAIN "\n");
 		print_roots(v, NULL);
 	}
-	if (v->inventory.n_roots == 0)
+	if (!status_print_suspended(&v->inventory) && v->inventory.n_roots == 0)
 		say(stdout, "no encrypted pool is imported\n");
 }
 
@@ -466,6 +466,7 @@ static enum err run_status(const struct invocation *inv, struct err_ctx *e)
 	if (inv->json) {
 		json_t *tree = tree_json(v, true);
 
+		json_object_set_new(tree, "suspended", status_suspended_json(&v->inventory));
 		if (inv->n_arguments == 0)
 			json_object_set_new(tree, "absent", status_absent_json(&v->inventory, &v->session.pins));
 		return output_json(tree, e);

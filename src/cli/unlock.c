@@ -116,13 +116,13 @@ static bool keyring_is_here(const struct inventory *inv, const struct pin *pin)
 
 static enum err check_absent(const struct inventory *inv, const struct pin *pin, struct err_ctx *e)
 {
+	const struct zfs_pool *pool = zfs_pools_find_guid(&inv->pools, pin->pool_guid);
 	char uuid[UUID_TEXT_SIZE];
-	bool imported = false;
 
 	uuid_print(&pin->keyring, uuid);
-	for (size_t i = 0; i < inv->pools.n; i++)
-		imported = imported || inv->pools.all[i].guid == pin->pool_guid;
-	if (!imported)
+	if (pool && pool->suspended)
+		return err_set(e, ERR_ZFS_IO, "%s: the pool is suspended", pool->name);
+	if (!pool)
 		return err_set(e, ERR_ZFS_NOT_FOUND, "pool %s (guid %llu) is not imported; if it is gone for good, "
 			       "remove its line from %s", pin->pool, (unsigned long long)pin->pool_guid, PINS_PATH);
 	if (!keyring_is_here(inv, pin))

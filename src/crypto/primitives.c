@@ -34,9 +34,17 @@ void crypto_ignore_configuration(void)
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 }
 
-static void algorithms_fetch(void)
+/* False if there was no memory for OpenSSL's own beginnings, without which its lookups crash (3.0). */
+static bool openssl_is_ready(void)
 {
 	crypto_ignore_configuration();
+	return OSSL_LIB_CTX_get0_global_default();
+}
+
+static void algorithms_fetch(void)
+{
+	if (!openssl_is_ready())
+		return;
 	algorithms.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	algorithms.aes_kw = EVP_CIPHER_fetch(NULL, "AES-256-WRAP", NULL);
 	algorithms.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
@@ -121,8 +129,7 @@ enum err scrypt(const struct secret *from, struct span salt, const struct stretc
 
 	if (err)
 		return err;
-	crypto_ignore_configuration();
-	algorithm = EVP_KDF_fetch(NULL, "SCRYPT", NULL);
+	algorithm = openssl_is_ready() ? EVP_KDF_fetch(NULL, "SCRYPT", NULL) : NULL;
 	kdf = algorithm ? EVP_KDF_CTX_new(algorithm) : NULL;
 	if (!kdf || EVP_KDF_derive(kdf, secret_bytes(key), KEY_SIZE, params) <= 0)
 		return openssl_failed(e, "stretching a passphrase or PIN");

@@ -37,11 +37,11 @@ static bool parse_pool(char *line, struct zfs_pool *ret)
 	char *columns[COLUMNS];
 
 	if (!cut_line(line, columns) || !parse_guid(columns[COLUMN_GUID], &ret->guid) ||
-	    strlen(columns[COLUMN_NAME]) >= sizeof(ret->name) || strlen(columns[COLUMN_HEALTH]) >= sizeof(ret->health))
+	    strlen(columns[COLUMN_NAME]) >= sizeof(ret->name))
 		return false;
 	strcpy(ret->name, columns[COLUMN_NAME]);
-	strcpy(ret->health, columns[COLUMN_HEALTH]);
 	ret->readonly = !str_equal(columns[COLUMN_READONLY], "off");
+	ret->suspended = str_equal(columns[COLUMN_HEALTH], "SUSPENDED");
 	return true;
 }
 
@@ -89,6 +89,14 @@ void zfs_pools_clear(struct zfs_pools *p)
 {
 	free(p->all);
 	*p = (struct zfs_pools){ 0 };
+}
+
+const struct zfs_pool *zfs_pools_find_guid(const struct zfs_pools *pools, uint64_t guid)
+{
+	for (size_t i = 0; i < pools->n; i++)
+		if (pools->all[i].guid == guid)
+			return &pools->all[i];
+	return NULL;
 }
 
 const struct zfs_pool *zfs_pools_find(const struct zfs_pools *pools, const char *dataset)

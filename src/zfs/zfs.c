@@ -72,10 +72,15 @@ enum err zfs_fail_program(const char *name, const struct child_result *result, c
 
 	if (sys_errno)
 		return fail_open(sys_errno, name, e);
-	for (size_t i = 0; q && !missing && i < q->n_datasets; i++)
+	for (size_t i = 0; q && !missing && i < q->n_datasets; i++) {
+		errno = 0; /* lzc_exists() gives no reason, but leaves the ioctl's */
 		if (!lzc_exists(q->datasets[i]))
 			missing = q->datasets[i];
+		sys_errno = errno;
+	}
 	libzfs_core_fini();
+	if (missing && sys_errno == EAGAIN)
+		return zfs_fail(NULL, sys_errno, "reading", missing, e);
 	if (missing)
 		return err_set(e, ERR_ZFS_NOT_FOUND, "%s", missing);
 	return err_set(e, ERR_CHILD, "%s ended with status %d: %.*s", name, result->status, (int)strcspn(said, "\n"),

@@ -69,7 +69,7 @@ struct zfs_pool {
 	char name[DATASET_NAME_MAX + 1];
 	uint64_t guid;
 	bool readonly; /* also if ZFS cannot tell, as of a pool that is faulted */
-	char health[16];
+	bool suspended; /* after errors of its disks: nothing of it can be read, and zfs passes over it silently */
 };
 
 struct zfs_pools {
@@ -81,8 +81,9 @@ struct zfs_pools {
 must_check enum err zfs_pools_get(struct deadline deadline, struct zfs_pools *ret, struct err_ctx *e);
 void zfs_pools_clear(struct zfs_pools *p);
 DEFINE_CLEANUP(struct zfs_pools *, zfs_pools_clear)
-/* The pool that a dataset is in, or NULL. */
+/* The pool that a dataset is in, or the one with this GUID; NULL if it is not imported. */
 const struct zfs_pool *zfs_pools_find(const struct zfs_pools *pools, const char *dataset);
+const struct zfs_pool *zfs_pools_find_guid(const struct zfs_pools *pools, uint64_t guid);
 
 /*
  * What ZFS itself wrote down about a pool (`zpool history -i`): one text, a record a line, oldest first; a value that

@@ -161,3 +161,12 @@ def wait_for_end(pids):
                 assert select.select([fd], [], [], _TIMEOUT_S)[0], f"process {pid} does not end"
             finally:
                 os.close(fd)
+
+
+def wait_until_traced(pid):
+    """Each of its threads."""
+    def tracers():
+        return [re.search(r"TracerPid:\s+(\d+)", open(f"/proc/{pid}/task/{task}/status", encoding="ascii").read())[1]
+                for task in os.listdir(f"/proc/{pid}/task")]
+    while "0" in tracers():
+        pass

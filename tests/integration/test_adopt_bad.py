@@ -545,3 +545,22 @@ def test_a_signal_waits_until_it_is_over_or_prevents_it(node):
             assert_done(result)
         assert_adopted(node, "tank", attempt.key)
     assert EXIT_STATUS["interrupted"] in outcomes
+
+
+# ---- what a thief of the disks may have written ----
+
+@one_zfs
+@pytest.mark.parametrize("iterations", ["50000001", "18446744073709551615"])
+def test_a_passphrase_root_with_a_hostile_cost(node, iterations):
+    """zfs itself would need minutes to years to make such a root: its answer is changed on the way."""
+    make_root(node, "tank", "passphrase")
+    real = run(node, "sh", "-c", "command -v zfs").strip()
+    node.path("/run/zfs").write_text(f"#!/bin/sh\n/run/real/zfs \"$@\" | sed '/pbkdf2iters/s/100000/{iterations}/'\n")
+    run(node, "sh", "-c", f"mkdir -p /run/real && cp {real} /run/real/zfs && chmod 755 /run/zfs && "
+        f"mount --bind /run/zfs {real}")
+    result, key = adopt(node, "tank", given=PASSPHRASE)
+    assert_refused(result, "zfs-property", f"tank has pbkdf2iters={iterations}; zseal takes 1 to 50000000")
+    assert not key
+    run(node, "umount", real)
+    assert_untouched(node, "tank", "passphrase")
+    assert_adopts_now(node, "tank", PASSPHRASE)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Datasets and pools that are not as a command needs them: missing, read-only, full, busy, no root, going away."""
+import contextlib
 import os
+import subprocess
 
 import pytest
 
 import headers
+from adopting import KEY, adopt, make_root
 from conftest import (ERRORS, assert_done, assert_opens, assert_opens_with_key, assert_refused, assert_said, create_pool,
                       is_locked, lock, new_world, one_zfs, run, zseal, zseal_at_terminal)
+from steps import needs_strace, wait_until_traced
 from test_zfs_adapter import busy
 
 
@@ -107,7 +111,7 @@ def test_pool_that_is_read_only_is_unlocked_and_not_changed(node, tank):
     before = headers.read(node)
     run(node, "zpool", "export", "tank")
     run(node, "zpool", "import", "-d", "/mnt", "-o", "readonly=on", "tank")
-    assert "pool tank (read-only)\n" in assert_done(zseal(node, "status")).stdout
+    assert "pool tank (read-only): LOCKED\n" in assert_done(zseal(node, "status")).stdout
     assert_opens(node, "tank")
     assert_refused(zseal(node, "header", "restore", "tank"), "zfs-readonly", "header restore of tank")
     assert_done(zseal(node, "lock", "tank"))
@@ -220,3 +224,53 @@ def test_full_pool_is_unlocked_and_loses_nothing(full):
     lock_by_zfs(full, "tank/root")
     assert_opens(full, "tank")
     assert not is_locked(full, "tank/root")
+
+
+# ---- suspended ----
+
+@contextlib.contextmanager
+def suspended(node, pool):
+    """Its disk fails each write, and ZFS gives it up until somebody clears it."""
+    strace = subprocess.Popen(["strace", "-qq", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
+                               "inject=pwrite64:error=EIO", "-p", str(node.engine.pid)], stderr=subprocess.PIPE)
+    try:
+        wait_until_traced(node.engine.pid)
+        with node.popen(["zfs", "set", "org:touched=yes", pool]) as writer:
+            while run(node, "zpool", "list", "-H", "-o", "health", pool) != "SUSPENDED\n":
+                assert writer.poll() is None, "the pool takes writes"
+            yield
+            strace.terminate()
+            strace.wait()
+            run(node, "zpool", "clear", pool)
+            assert writer.wait(60) == 0
+    finally:
+        strace.kill()
+        strace.wait()
+        strace.stderr.close()
+
+
+@needs_strace
+def test_a_suspended_pool(node):
+    """Its datasets look as if they were not there; each verb says what is the matter, and none says that it is lost."""
+    tank = create_pool(node)
+    make_root(node, "old", "raw", vdev=2)
+    verbs = ("unlock tank", "lock tank", "status tank", "slot list tank", "slot test tank", "slot add tank tpm2 --name x",
+             "slot reseal tank tpm2-a", "slot remove tank tpm2-a", "header backup tank", "header verify tank",
+             "header restore tank", "repair tank", "recover tank --yes")
+    with suspended(node, "tank"):
+        for verb in verbs:
+            assert_refused(zseal(node, *verb.split()), "zfs-io", "tank", "suspended")
+        assert_refused(zseal(node, "unlock", "--all"), "zfs-io", "tank: the pool is suspended")
+        status = assert_done(zseal(node, "status"))
+        assert "pool tank: SUSPENDED" in status.stdout and "zpool clear tank" in status.stdout
+        assert assert_done(zseal(node, "status", "--json")).json["suspended"] == ["tank"]
+    with suspended(node, "old"):
+        result, key = adopt(node, "old", given=KEY)
+        assert_refused(result, "zfs-io", "old", "suspended")
+        assert not key
+    assert_done(zseal(node, "slot", "test", "tank"))
+    assert_done(zseal(node, "lock", "tank"))
+    assert_opens_with_key(node, "tank", tank.recovery_key)
+    result, key = adopt(node, "old", given=KEY)
+    assert_done(result)
+    assert_opens(node, "old")

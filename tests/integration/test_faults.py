@@ -132,3 +132,17 @@ if not SANITIZED:
             struck = sum(try_fault(node, verb, fault) for fault in faults)
         assert struck > len(faults) // 2, "most of them must come to pass"
         count("faults in zseal's own process", tried=struck, survived=struck)
+
+    def test_no_memory_for_openssl_to_begin_with():
+        """Its lookups crash if what they need could not be made: every eighth of its first allocations fails."""
+        verb = next(verb for verb in VERBS if str(verb) == "unlock-by-key")
+        with World(zfs=zfs_versions()[0]) as world:
+            world.secrets = set()
+            node = world.node()
+            make_tank(node)
+            _, calls = run_with_plan(node, verb, "list")
+            numbers = [int(number) for call, number, _, library in calls if (call, library) == ("malloc", "libcrypto")]
+            faults = [Fault("malloc", number, errno.ENOMEM, "libcrypto") for number in numbers[:300:8]]
+            struck = sum(try_fault(node, verb, fault) for fault in faults)
+        assert struck > len(faults) // 2
+        count("faults in zseal's own process", tried=struck, survived=struck)

@@ -17,7 +17,8 @@ from conftest import (EXIT_STATUS, Dialogue, Result, World, assert_done, assert_
                       assert_opens, assert_opens_with_key, assert_refused, assert_said, create_pool, is_locked,
                       keep_recovery_key_secret, lock, one_zfs, run, zfs_versions, zseal)
 from figures import count
-from steps import (chosen, needs_strace, programs, run_with_pause, run_with_signal, steps_of, wait_for_end)
+from steps import (chosen, needs_strace, programs, run_with_pause, run_with_signal, steps_of, wait_for_end,
+                   wait_until_traced)
 
 pytestmark = needs_strace
 
@@ -377,15 +378,6 @@ def power_cut_at_write(node, number):
         strace.terminate()
         strace.wait()
         strace.stderr.close()
-
-
-def wait_until_traced(pid):
-    """Each of its threads."""
-    def tracers():
-        return [re.search(r"TracerPid:\s+(\d+)", open(f"/proc/{pid}/task/{task}/status", encoding="ascii").read())[1]
-                for task in os.listdir(f"/proc/{pid}/task")]
-    while "0" in tracers():
-        pass
 
 
 def start_engine_again(node):

@@ -100,3 +100,12 @@ def test_configuration_is_bounded(node):
     for line in ("time = 0", "time = 10001", "time = 1s", "memory = 15", "memory = 1025", "memory = -16", "n = 14"):
         node.path("/etc/zseal/zseal.conf").write_text(f"[scrypt]\n{line}\n")
         assert_refused(zseal(node, "status"), "config", "[scrypt]", "line 2")
+
+
+@pytest.mark.parametrize("kind, argv", [("passphrase", ["passphrase", "--name", "x"]),
+                                        ("pin", ["tpm2", "--name", "x", "--new-pin"])])
+def test_without_a_terminal_the_option_is_named(tank, kind, argv):
+    """The one without "new" opens with what is there, and is easily taken for it."""
+    assert_refused(zseal_given(tank, "slot", "add", "tank", *argv, passphrase=RIGHT), "no-input",
+                   f"--new-{kind}-fd and --new-{kind}-credential go without")
+    assert "x" not in slots(tank)

@@ -26,7 +26,7 @@ def without_dates(text):
 
 def test_no_pool_at_all(node):
     assert zseal(node, "status") == (0, "no encrypted pool is imported\n", "")
-    assert assert_done(zseal(node, "status", "--json")).json == {"keyrings": [], "roots": [], "absent": []}
+    assert assert_done(zseal(node, "status", "--json")).json == {"keyrings": [], "roots": [], "absent": [], "suspended": []}
     assert_refused(zseal(node, "status", "tank"), "zfs-not-found", "tank")
     assert_refused_json(zseal(node, "status", "--json", "tank"), "zfs-not-found", "tank")
     assert_refused(zseal(node, "slot", "list"), "no-keyring", "all imported pools")
@@ -40,7 +40,7 @@ def test_pools_without_zseal(node):
     found = assert_done(zseal(node, "status", "--json")).json
     assert found == {"keyrings": [], "roots": [{
         "dataset": "plain/foreign", "locked": False, "encryption": "aes-256-gcm", "keylocation": "prompt",
-        "keyring": None}], "absent": []}
+        "keyring": None}], "absent": [], "suspended": []}
     assert_refused(zseal(node, "status", "plain/data"), "zfs-not-encrypted", "plain/data")
     assert_refused(zseal(node, "slot", "list", "plain"), "no-keyring", "plain")
 

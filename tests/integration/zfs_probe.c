@@ -89,7 +89,7 @@ static enum err do_pools(const struct call *c, struct err_ctx *e)
 	(void)c;
 	for (size_t i = 0; i < pools.n; i++)
 		printf("%s\t%" PRIu64 "\t%s\t%s\n", pools.all[i].name, pools.all[i].guid,
-		       pools.all[i].readonly ? "read-only" : "writable", pools.all[i].health);
+		       pools.all[i].readonly ? "read-only" : "writable", pools.all[i].suspended ? "suspended" : "alive");
 	return err;
 }
 

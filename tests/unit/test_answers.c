@@ -309,6 +309,7 @@ static bool shows(int terminal, const char *text)
 static void converse(const struct dialogue *d)
 {
 	int terminal, status;
+	setenv("COLUMNS", "1000", 1); /* where lines break is another test's */
 	pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
 
 	if (pid == 0)

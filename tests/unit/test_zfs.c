@@ -268,7 +268,7 @@ static void test_bad_output(void **state)
 
 static void test_pools(void **state)
 {
-	char text[] = "rpool\t18446744073709551615\toff\tONLINE\nt k\t7\ton\tDEGRADED\nz\t8\t-\tUNAVAIL\n", none[] = "";
+	char text[] = "rpool\t18446744073709551615\toff\tONLINE\nt k\t7\ton\tDEGRADED\nz\t8\t-\tSUSPENDED\n", none[] = "";
 	_cleanup_(zfs_pools_clear) struct zfs_pools pools = { 0 }, empty = { 0 };
 
 	(void)state;
@@ -277,7 +277,10 @@ static void test_pools(void **state)
 	assert_int_equal(zfs_pools_parse(text, &pools, NULL), ERR_OK);
 	assert_int_equal(pools.n, 3);
 	assert_string_equal(pools.all[1].name, "t k");
-	assert_string_equal(pools.all[1].health, "DEGRADED");
+	assert_false(pools.all[1].suspended);
+	assert_true(pools.all[2].suspended);
+	assert_ptr_equal(zfs_pools_find_guid(&pools, 7), &pools.all[1]);
+	assert_null(zfs_pools_find_guid(&pools, 9));
 	assert_true(pools.all[0].guid == UINT64_MAX);
 	assert_false(pools.all[0].readonly);
 	assert_true(pools.all[1].readonly);
