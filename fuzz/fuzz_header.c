@@ -4,6 +4,7 @@
 
 #include "format/slot-passphrase.h"
 #include "format/slot-tpm2.h"
+#include "format/slot-vault.h"
 #include "fuzz.h"
 
 static char *again_keyring(const char *text)
@@ -64,6 +65,17 @@ static char *again_passphrase(const char *text)
 	return again;
 }
 
+static char *again_vault(const char *text)
+{
+	struct slot_vault s;
+	char *again = NULL;
+
+	if (slot_vault_parse(text, &s, NULL))
+		return NULL;
+	must(!slot_vault_print(&s, &again, NULL));
+	return again;
+}
+
 static char *again_copy(const char *text)
 {
 	_cleanup_(header_copy_clear) struct header_copy copy = { 0 };
@@ -88,6 +100,8 @@ static char *again_any(char letter, const char *text)
 		return again_tpm2(text);
 	case 'p':
 		return again_passphrase(text);
+	case 'v':
+		return again_vault(text);
 	case 'c':
 		return again_copy(text);
 	default:

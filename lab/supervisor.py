@@ -205,6 +205,13 @@ def _answer(connection, answer):
         connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
+def _answer_sockets(connection, count):
+    """Sockets of the machine's network, for who stands outside of it."""
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        socket.send_fds(connection, [b"{}\n"], [s.fileno() for s in sockets])
+
+
 def _serve_control(machine, listener):
     """Returns False when the machine has been switched off."""
     connection, _ = listener.accept()
@@ -216,7 +223,10 @@ def _serve_control(machine, listener):
                 machine.off()
                 _answer(connection, {})
                 return False
-            _answer(connection, machine.serve(request))
+            if request[0] == "sockets":
+                _answer_sockets(connection, request[1])
+            else:
+                _answer(connection, machine.serve(request))
         except Exception as error:  # pylint: disable=broad-except  # goes to whoever asked
             _answer(connection, {"error": str(error)})
         return True

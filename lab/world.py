@@ -83,6 +83,7 @@ class World:
         self.path = Path(path or tempfile.mkdtemp(prefix="zseal-lab.")).resolve()
         self.temporary = path is None
         self._nodes = {}
+        self._site = self._bao = self._bao_cluster = None
         (self.path / "disks").mkdir(parents=True, exist_ok=True)
         (self.path / "nodes").mkdir(exist_ok=True)
         self.build = _build(self._remember_zfs(zfs))
@@ -117,11 +118,47 @@ class World:
             self._nodes[name] = Node(self, name, tpm, zfs_module)
         return self._nodes[name]
 
+    def bao(self):
+        """The development key server, the same one each time. It starts with the first call: see bao/servers.py."""
+        if not self._bao:
+            self._bao = self._servers().Bao(self._site)
+        return self._bao
+
+    def bao_cluster(self):
+        """The cluster of three key servers, the same one each time."""
+        if not self._bao_cluster:
+            self._bao_cluster = self._servers().Cluster(self._site)
+        return self._bao_cluster
+
+    def _servers(self):
+        """The module, with a site for its servers made if there was none."""
+        from bao import servers  # pylint: disable=import-outside-toplevel  # few need it
+        if not self._site:
+            folder = self.path / "bao"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            self._site = servers.Site(folder, self.path if self.temporary else None)
+            for node in self._nodes.values():
+                if node.running():
+                    self._site.doors.join(node)
+        return servers
+
+    def node_started(self, node):
+        """Key servers are reached from it too."""
+        if self._site:
+            self._site.doors.join(node)
+
+    def node_stops(self, node):
+        if self._site:
+            self._site.doors.leave(node)
+
     def close(self):
         """Switches off what this object has switched on; removes the folder if it made it."""
         with contextlib.ExitStack() as stack:
             if self.temporary:
                 stack.callback(_remove_tree, self.path)
+            if self._site:
+                stack.callback(self._site.close)
             for node in self._nodes.values():
                 stack.callback(node.close)
 
@@ -159,16 +196,19 @@ class Node:
         if self.running():
             return
         self._pid = self._start_supervisor(lifeline=True)
+        self.world.node_started(self)
 
     def start_detached(self):
         """Switches it on so that it stays on when this process ends."""
         if not self.running():
             self._pid = self._start_supervisor(lifeline=False)
             self._supervisor = None
+            self.world.node_started(self)
 
     def stop(self):
         """Switches it off: everything in it ends at once, only the TPM is told before."""
         self._was_stopped = True
+        self.world.node_stops(self)
         if self.running():
             self._stop_supervisor(os.pidfd_open(self._pid))
         if self._supervisor:
@@ -266,20 +306,34 @@ class Node:
         return self._request(*request)
 
     def _request(self, *request):
-        # A socket's path may be at most 107 bytes long, a world's folder may be deeper.
-        folder = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(_REQUEST_TIMEOUT_S)
-                connection.connect(f"/proc/self/fd/{folder}/control")
-                connection.sendall(json.dumps(request).encode() + b"\n")
-                with connection.makefile("r") as lines:
-                    answer = json.loads(lines.readline() or '{"error": "the machine has gone"}')
-        finally:
-            os.close(folder)
+        with self._connect_supervisor(request) as connection, connection.makefile("r") as lines:
+            answer = json.loads(lines.readline() or '{"error": "the machine has gone"}')
         if "error" in answer:
             raise LabError(answer["error"])
         return answer
+
+    def _connect_supervisor(self, request):
+        # A socket's path may be at most 107 bytes long, a world's folder may be deeper.
+        folder = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_REQUEST_TIMEOUT_S)
+            connection.connect(f"/proc/self/fd/{folder}/control")
+            connection.sendall(json.dumps(request).encode() + b"\n")
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            os.close(folder)
+        return connection
+
+    def sockets(self, count=1):
+        """TCP sockets, not yet bound or connected, that belong to the network of the machine, which must be on."""
+        with self._connect_supervisor(("sockets", count)) as connection:
+            _, descriptors, _, _ = socket.recv_fds(connection, 4096, count)
+        if len(descriptors) != count:
+            raise LabError(f"machine {self.name} gave no sockets")
+        return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
     # Programs
 

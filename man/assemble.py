@@ -196,7 +196,7 @@ class Page:
         yield sentences(found["expected"])
 
     def assemble(self, source):
-        self.verbs = [self.find_verb(name) for name in re.findall("^@VERB ([a-z ]+)@$", source, re.M)]
+        self.verbs = [self.find_verb(name) for name in re.findall("^@VERB ([a-z -]+)@$", source, re.M)]
         for row in source.rstrip("\n").split("\n"):
             marker = re.fullmatch("@([A-Z_]+)((?: [a-z0-9-]+)*)@", row)
             if marker:

@@ -86,6 +86,18 @@ enum err err_set_tss(struct err_ctx *e, enum err code, uint32_t tss, const char 
 	return code;
 }
 
+enum err err_set_http(struct err_ctx *e, enum err code, long status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	start(e, code, 0, 0, fmt, ap);
+	va_end(ap);
+	if (e)
+		e->http = (int)status;
+	return code;
+}
+
 enum err err_wrap(struct err_ctx *e, enum err code, const char *fmt, ...)
 {
 	va_list ap;

@@ -113,7 +113,7 @@ enum err_class {
 	X(TOO_LARGE, "too-large", USAGE, "the value is too large for a ZFS property", "use fewer or smaller slots")    \
 	/* answers of a person */                                                                                      \
 	X(CREDENTIAL, "credential", STATE, "the credential cannot be had",                                             \
-	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit")\
+	  "systemd sets CREDENTIALS_DIRECTORY for units with LoadCredential= or SetCredentialEncrypted=: look at the unit") \
 	X(ANSWER_RULES, "answer-rules", REFUSED, "this cannot be a PIN or a passphrase",                               \
 	  "type it again, or look at what gives it; nothing was tried with it")                                        \
 	X(ANSWER_DIFFERENT, "answer-different", REFUSED, "it was not typed the same twice",                            \
@@ -151,10 +151,51 @@ enum err_class {
 	X(TPM_AUTH, "tpm-auth", REFUSED, "the TPM asks for an authorisation that zseal does not have",                 \
 	  "the owner hierarchy has a password: clear it, or have the storage root key made at 0x81000001 beforehand")  \
 	X(TPM_HANDLE_TAKEN, "tpm-handle-taken", STATE, "there is already an object at this TPM handle",                \
-	  "choose another, or look at it (tpm2_readpublic -c) and remove it (tpm2_evictcontrol -C o -c)")               \
+	  "choose another, or look at it (tpm2_readpublic -c) and remove it (tpm2_evictcontrol -C o -c)")              \
 	X(TPM_FAILED, "tpm-failed", UNAVAILABLE, "the TPM answered with an error",                                     \
 	  "look at the code above; tpm2_getcap properties-fixed shows whether the TPM works at all")                   \
-	/* taking over what exists */                                                                                 \
+	/* Vault and OpenBao */                                                                                        \
+	X(VAULT_LIBRARY, "vault-library", UNAVAILABLE, "libcurl, which vault slots need, cannot be loaded",            \
+	  "install its package: libcurl4 (libcurl4t64 on Debian 13)")                                                  \
+	X(VAULT_UNSET, "vault-unset", NOT_MINE, "this machine has no such Vault",                                      \
+	  "if it should: [vault] address and cluster in zseal.conf")                                                   \
+	X(VAULT_DOWN, "vault-down", UNAVAILABLE, "no Vault server answers",                                            \
+	  "look at the network and the servers: zseal vault status; the next slot is tried meanwhile")                 \
+	X(VAULT_SEALED, "vault-sealed", UNAVAILABLE, "Vault is sealed",                                                \
+	  "unseal its servers, as after each of their restarts: bao operator unseal")                                  \
+	X(VAULT_NO_LEADER, "vault-no-leader", UNAVAILABLE, "Vault has no leader now",                                  \
+	  "an election takes seconds; without a majority of its servers it does not end")                              \
+	X(VAULT_BUSY, "vault-busy", UNAVAILABLE, "Vault cannot serve this now", "see the log of the server named above") \
+	X(VAULT_ANSWER, "vault-answer", UNAVAILABLE, "what answers is not as Vault does",                              \
+	  "find out what is at the address named above: a proxy, or another service")                                  \
+	X(VAULT_CLOCK, "vault-clock", UNAVAILABLE, "Vault's certificate is not valid at this time, and the clock is not set", \
+	  "set the clock, or wait for it to be synchronised: timedatectl")                                             \
+	X(VAULT_TLS, "vault-tls", REFUSED, "Vault's certificate is not trusted",                                       \
+	  "compare [vault] ca and server-name in zseal.conf with the server's certificate; nothing was sent to it")    \
+	X(VAULT_REDIRECT, "vault-redirect", REFUSED, "Vault sends us to an address that is not configured",            \
+	  "if that is one of its servers, add it to [vault] address in zseal.conf; nothing was sent to it")            \
+	X(VAULT_CREDENTIAL, "vault-credential", UNAVAILABLE, "role_id or secret_id cannot be had",                     \
+	  "see zseal vault login-test; new ones come by: zseal vault enroll")                                          \
+	X(CREDENTIAL_OPEN, "credential-open", REFUSED, "the credential could have been read or changed by others",     \
+	  "encrypt it (systemd-creds encrypt), or chown root and chmod 600; then replace it: it may be known")         \
+	X(VAULT_LOGIN, "vault-login", REFUSED, "Vault does not accept this machine's role_id and secret_id",           \
+	  "give it a new secret_id; zseal tried once only, since Vault locks a role after a few")                      \
+	X(VAULT_DENIED, "vault-denied", REFUSED, "Vault denies this",                                                  \
+	  "look at the policy of the role or token, its CIDRs, and whether the role is locked out for a while")        \
+	X(VAULT_KEY, "vault-key", CORRUPT, "Vault does not have the key that the slot was made with",                  \
+	  "see bao read transit/keys/NAME; open with another slot and make this one anew: zseal slot reseal DATASET NAME") \
+	X(VAULT_CIPHERTEXT, "vault-ciphertext", CORRUPT, "Vault's key does not open what the slot holds",              \
+	  "it was changed, or belongs to another slot; zseal header restore DATASET brings back the last copy")        \
+	X(VAULT_NOT_FOUND, "vault-not-found", STATE, "Vault has nothing there",                                        \
+	  "compare the mounts in zseal.conf with the server's: bao secrets list, bao auth list; or run zseal vault setup") \
+	X(VAULT_REQUEST, "vault-request", STATE, "Vault refuses the request", "see the log of the server named above") \
+	X(VAULT_POLICY, "vault-policy", STATE, "the policy is not one that zseal wrote",                               \
+	  "leave it to whoever wrote it: zseal vault setup --print-policy prints what it needs to have")               \
+	X(VAULT_WRAPPED, "vault-wrapped", REFUSED, "the wrapping token gives no secret_id of this machine's role",     \
+	  "if nobody of yours used it, somebody has seen it: revoke the secret_id, then make a new one")               \
+	X(VAULT_TOKEN, "vault-token", USAGE, "no token of an administrator was given",                                 \
+	  "set BAO_TOKEN or VAULT_TOKEN, or give it by --vault-token-fd N")                                            \
+	/* taking over what exists */                                                                                  \
 	X(KEY_SHAPE, "key-shape", REFUSED, "what was given is no key of this kind",                                    \
 	  "a key is 32 bytes or 64 hexadecimal digits, a passphrase 8 to 512 bytes; nothing was changed")              \
 	X(KEY_NOT_THIS, "key-not-this", REFUSED, "the key that was given is not this encryption root's",               \
@@ -183,7 +224,7 @@ enum err_class {
 	  "switch it off when the root was adopted: it would ask for the old key, or fail")                            \
 	X(KEY_FILE_OPEN, "key-file-open", STATE, "others than its owner may read the key file",                        \
 	  "whoever read it has the key: destroy it, and give the root a new key")                                      \
-	X(LEFTOVER_SHARED, "leftover-shared", REFUSED, "another encryption root still needs it",                        \
+	X(LEFTOVER_SHARED, "leftover-shared", REFUSED, "another encryption root still needs it",                       \
 	  "adopt that one as well, then destroy it")                                                                   \
 	/* ZFS */                                                                                                      \
 	X(ZFS_ABSENT, "zfs-absent", STATE, "the ZFS kernel module is not loaded",                                      \
@@ -277,6 +318,9 @@ printf_like(4, 5) enum err err_set_errno(struct err_ctx *e, enum err code, int s
 
 /* The same, and keeps a TSS2_RC. */
 printf_like(4, 5) enum err err_set_tss(struct err_ctx *e, enum err code, uint32_t tss, const char *fmt, ...);
+
+/* The same, and keeps a status of HTTP. */
+printf_like(4, 5) enum err err_set_http(struct err_ctx *e, enum err code, long status, const char *fmt, ...);
 
 /* Adds what was being done around an error, and returns its code. ERR_OK stays untouched. */
 printf_like(3, 4) enum err err_wrap(struct err_ctx *e, enum err code, const char *fmt, ...);

@@ -8,7 +8,7 @@
 #include "base/secret.h"
 
 enum {
-	SECRET_SIZE_MAX = 4096,
+	SECRET_SIZE_MAX = 64 << 10,
 	KEPT_MAX = 2,
 	STACK_WIPED = 48 << 10, /* bytes; libzfs_core's deepest call takes 20 KiB */
 };

@@ -17,7 +17,7 @@ struct secret;
 enum { KEY_SIZE = 32 }; /* bytes of every key and slot secret: AES-256 */
 
 /*
- * Makes a secret of size bytes (1 to 4096), all zero.
+ * Makes a secret of size bytes (1 to 65536), all zero.
  * Owns: the caller frees it with secret_free(). Errors: ERR_NO_MEMORY, ERR_BUG for a size out of bounds.
  */
 must_check enum err secret_new(size_t size, struct secret **ret, struct err_ctx *e);

@@ -155,6 +155,52 @@ enum err new_slots_add_passphrase(struct new_slots *n, const struct invocation *
 	}, e);
 }
 
+/* ---- Vault's ---- */
+
+static enum err choose_key(struct new_slots *n, const struct invocation *inv, const char *pool, struct err_ctx *e)
+{
+	const char *given = invocation_value(inv, "transit-key");
+	int size = given ? snprintf(n->vault_key, sizeof(n->vault_key), "%s", given)
+			 : snprintf(n->vault_key, sizeof(n->vault_key), "zfs-wrapper-%s", pool);
+
+	if (size >= (int)sizeof(n->vault_key) || !vault_word_is_valid(n->vault_key))
+		return err_set(e, ERR_USAGE, "a Transit key has 1 to 63 of A-Z a-z 0-9 _ -, not '%.64s': choose one "
+			       "with --transit-key", given ? given : n->vault_key);
+	return ERR_OK;
+}
+
+/* "{pool}" is settled now: a pool that is renamed keeps its copy. "{node}" is each node's own. */
+static enum err choose_kv(struct new_slots *n, const struct invocation *inv, const char *pool, struct err_ctx *e)
+{
+	static const char word[] = "{pool}";
+	const char *given = invocation_value(inv, "kv"), *at = given ? strstr(given, word) : NULL;
+	int size = !given ? 0 : !at ? snprintf(n->vault_kv, VAULT_KV_SIZE, "%s", given)
+				    : snprintf(n->vault_kv, VAULT_KV_SIZE, "%.*s%s%s", (int)(at - given), given, pool,
+					       at + sizeof(word) - 1);
+
+	if (given && (size >= VAULT_KV_SIZE || !vault_kv_path_is_valid(n->vault_kv)))
+		return err_set(e, ERR_USAGE, "--kv takes words of A-Z a-z 0-9 _ -, {node} or {pool}, with slashes "
+			       "between them");
+	return ERR_OK;
+}
+
+enum err new_slots_add_vault(struct new_slots *n, const struct invocation *inv, struct session *s, const char *pool,
+			     const char *name, struct err_ctx *e)
+{
+	enum err err = choose_key(n, inv, pool, e);
+
+	if (!err)
+		err = choose_kv(n, inv, pool, e);
+	if (!err)
+		err = vault_admin_get(inv, s, e);
+	if (err)
+		return err;
+	return begin_slot(n, inv, name ? name : protector_vault.type, &(struct draft_slot_request){
+		.type = protector_vault.type, .vault_key = n->vault_key, .vault_kv = n->vault_kv,
+		.deadline = deadline_in(SEAL_TIMEOUT_MS),
+	}, e);
+}
+
 /* ---- a recovery key's ---- */
 
 enum err new_slots_add_recovery(struct new_slots *n, const struct invocation *inv, const char *name, struct err_ctx *e)

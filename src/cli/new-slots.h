@@ -7,12 +7,14 @@
 
 #include "cli/recovery.h"
 #include "cli/session.h"
+#include "cli/vault-admin.h"
 #include "core/draft.h"
 
 struct new_slots {
 	unsigned n;
 	struct draft_slot_request slots[2];
 	char names[2][NAME_SIZE];
+	char vault_key[VAULT_WORD_SIZE], vault_kv[VAULT_KV_SIZE];
 	struct secret *recovery_key; /* new, or NULL */
 	struct recovery_takers takers;
 	struct secret *answer;       /* a new PIN or passphrase, or NULL */
@@ -32,6 +34,11 @@ DEFINE_CLEANUP(struct new_slots *, new_slots_clear)
 	{ "slot-name", 0, "NAME", "name of the TPM slot (tpm2-HOSTNAME)", false },                                     \
 	OPTIONS_RECOVERY_TAKERS
 
+#define OPTIONS_VAULT_SLOT                                                                                             \
+	{ "transit-key", 0, "KEY", "Vault's Transit key for the slot (zfs-wrapper-POOL)", false },                     \
+	{ "kv", 0, "PATH", "keep a copy of the ciphertext in KV at PATH; {node} and {pool} stand for names", false },  \
+	OPTIONS_VAULT_ADMIN
+
 /*
  * A TPM slot and a recovery key, less what --no-tpm and --no-recovery leave out; checks that there is a way to hand the
  * key over. The new recovery key and PIN are the session's answers from then on, and prove what was made with them.
@@ -47,6 +54,9 @@ must_check enum err new_slots_add_recovery(struct new_slots *n, const struct inv
 					   struct err_ctx *e);
 must_check enum err new_slots_add_passphrase(struct new_slots *n, const struct invocation *inv, const char *name,
 					     struct err_ctx *e);
+
+must_check enum err new_slots_add_vault(struct new_slots *n, const struct invocation *inv, struct session *s,
+					const char *pool, const char *name, struct err_ctx *e);
 
 /* "tpm2-NODE", the default name of this machine's slot. */
 void new_slots_name_tpm(char ret[static NAME_SIZE]);

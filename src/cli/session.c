@@ -17,6 +17,8 @@ enum err session_begin(struct session *s, const struct invocation *inv, struct e
 		err = pins_load(&s->pins, e);
 	s->context.tcti = s->config.tcti;
 	s->context.stretch = s->config.stretch;
+	s->context.vault_settings = &s->config.vault;
+	s->context.dry_run = inv->dry_run;
 	return err;
 }
 
@@ -26,6 +28,7 @@ void session_clear(struct session *s)
 	pins_clear(&s->pins);
 	for (int i = 0; i < ANSWER_MAX; i++)
 		secret_free(TAKE(s->answers[i]));
+	secret_free(TAKE(s->vault_token));
 }
 
 struct open_request session_open_request(struct session *s, const struct invocation *inv)

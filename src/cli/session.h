@@ -10,6 +10,8 @@ struct session {
 	struct pins pins;
 	struct protector_context context;
 	struct secret *answers[ANSWER_MAX]; /* what context shows to the slots */
+	struct secret *vault_token;         /* an administrator's, or NULL; the same */
+	struct vault_settings vault_admin;  /* where it is good */
 };
 
 /* Reads configuration and pins. The caller owns it, all zero before, and clears it. */

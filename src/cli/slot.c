@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "core/change.h"
 #include "core/tested.h"
+#include "format/slot-vault.h"
 #include "sys/process.h"
 
 struct work {
@@ -132,7 +133,10 @@ static enum err choose_new(struct work *w, struct err_ctx *e)
 		return new_slots_add_recovery(&w->slots, w->inv, name, e);
 	if (str_equal(type, protector_passphrase.type))
 		return new_slots_add_passphrase(&w->slots, w->inv, name, e);
-	return err_set(e, ERR_USAGE, "there is no type of slot '%.32s'; there are tpm2, recovery and passphrase", type);
+	if (str_equal(type, protector_vault.type))
+		return new_slots_add_vault(&w->slots, w->inv, &w->session, w->keyring->pool, name, e);
+	return err_set(e, ERR_USAGE, "there is no type of slot '%.32s'; there are tpm2, vault, recovery and passphrase",
+		       type);
 }
 
 /* A slot's `renew` is for one recovery key. */
@@ -211,12 +215,29 @@ static enum err check_resealed(struct work *w, const char *name, const struct st
 	return check_mine(w, s, e);
 }
 
+/* A new secret under the same key, unless another one is named: the key's newest version encrypts it. */
+static enum err choose_vault_again(struct work *w, const struct stored_slot *s, struct err_ctx *e)
+{
+	struct slot_vault old;
+	enum err err = slot_vault_parse(s->slot.protect, &old, e);
+
+	if (!err)
+		err = new_slots_add_vault(&w->slots, w->inv, &w->session, w->keyring->pool, s->name, e);
+	if (!err && !invocation_has(w->inv, "transit-key"))
+		snprintf(w->slots.vault_key, sizeof(w->slots.vault_key), "%s", old.key);
+	if (!err && !invocation_has(w->inv, "kv"))
+		snprintf(w->slots.vault_kv, sizeof(w->slots.vault_kv), "%s", old.kv);
+	return err;
+}
+
 /* As it was, but for what the command line says. */
 static enum err choose_again(struct work *w, const struct stored_slot *s, struct err_ctx *e)
 {
 	struct slot_tpm2 sealed;
 	enum err err;
 
+	if (str_equal(s->slot.type, protector_vault.type))
+		return choose_vault_again(w, s, e);
 	if (str_equal(s->slot.type, protector_recovery.type))
 		return new_slots_add_recovery(&w->slots, w->inv, s->name, e);
 	if (str_equal(s->slot.type, protector_passphrase.type))
@@ -343,6 +364,7 @@ static void test_slot(struct work *w, struct test_line *line)
 		return;
 	}
 	r.only = s->name;
+	w->session.context.thorough = true;
 	enum err err = keyring_open(w->keyring, &r, o, &line->error);
 	if (!err && o->mac)
 		err = (line->error = o->mac_error).code;
@@ -458,8 +480,9 @@ static enum err run_test(const struct invocation *inv, struct err_ctx *e)
 /* ---- the verbs ---- */
 
 static const struct option_spec add_options[] = {
-	{ "name", 0, "NAME", "name of the slot (tpm2-HOSTNAME, recovery, passphrase)", false },
+	{ "name", 0, "NAME", "name of the slot (tpm2-HOSTNAME, vault, recovery, passphrase)", false },
 	OPTIONS_TPM_SLOT,
+	OPTIONS_VAULT_SLOT,
 	OPTIONS_NEW_PASSPHRASE,
 	OPTIONS_RECOVERY_TAKERS,
 	OPTIONS_ANSWERS,
@@ -468,7 +491,8 @@ static const struct option_spec add_options[] = {
 };
 
 static const struct option_spec reseal_options[] = {
-	OPTIONS_TPM_SLOT, OPTIONS_NEW_PASSPHRASE, OPTIONS_RECOVERY_TAKERS, OPTIONS_ANSWERS, OPTION_TRUST, { 0 },
+	OPTIONS_TPM_SLOT, OPTIONS_VAULT_SLOT, OPTIONS_NEW_PASSPHRASE, OPTIONS_RECOVERY_TAKERS, OPTIONS_ANSWERS,
+	OPTION_TRUST, { 0 },
 };
 
 static const struct option_spec remove_options[] = {
@@ -483,7 +507,7 @@ static const struct option_spec test_options[] = { OPTIONS_ANSWERS, OPTION_TRUST
 const struct verb verb_slot_add = {
 	.name = "slot add",
 	.arguments = "DATASET TYPE",
-	.summary = "Add another way to open the keyring of DATASET: tpm2, recovery or passphrase",
+	.summary = "Add another way to open the keyring of DATASET: tpm2, vault, recovery or passphrase",
 	.details = "The keyring is opened first, by a slot that it has. The new one is made, opened once from the very\n"
 		   "text that will be stored, and only then written, in one transaction.",
 	.options = add_options,

@@ -255,6 +255,7 @@ static const char *worth_name(enum worth w)
 {
 	static const char *const names[WORTH_MAX] = {
 		[WORTH_CLOSED] = "closed", [WORTH_PIN] = "pin", [WORTH_PASSPHRASE] = "passphrase",
+		[WORTH_VAULT] = "vault",
 		[WORTH_PIN_FREE] = "pin-without-limit", [WORTH_UNCHANGED] = "if-unchanged", [WORTH_OPEN] = "open",
 	};
 
@@ -264,6 +265,7 @@ static const char *worth_name(enum worth w)
 static const char *const worth_before[WORTH_MAX] = {
 	[WORTH_CLOSED] = "no", [WORTH_PIN] = "only with the PIN of slot ",
 	[WORTH_PASSPHRASE] = "only with the passphrase of slot ",
+	[WORTH_VAULT] = "while Vault answers it (slot ",
 	[WORTH_PIN_FREE] = BAD "YES" PLAIN ", if he guesses the PIN of slot ",
 	[WORTH_UNCHANGED] = "when it boots unchanged (slot ",
 	[WORTH_OPEN] = BAD "YES" PLAIN " (slot ",
@@ -272,6 +274,7 @@ static const char *const worth_before[WORTH_MAX] = {
 static const char *const worth_after[WORTH_MAX] = {
 	[WORTH_CLOSED] = "", [WORTH_PIN] = " (the TPM limits guessing)",
 	[WORTH_PASSPHRASE] = " (as strong as that is: nothing limits guessing)",
+	[WORTH_VAULT] = "; revoke its secret_id then)",
 	[WORTH_PIN_FREE] = ", without limit: the lockout authorisation is empty", [WORTH_UNCHANGED] = " has no PIN)",
 	[WORTH_OPEN] = " has no PIN and no PCRs)",
 };

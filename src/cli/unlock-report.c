@@ -44,14 +44,20 @@ static const struct keyring_result *result_of(const struct unlock_result *res, c
 	return NULL;
 }
 
+static bool is_by_fallback(const struct keyring_result *kr)
+{
+	return kr && kr->opening.by_fallback;
+}
+
 static void print_root(const struct unlock_result *res, const struct root_result *rr, const char *done)
 {
 	const struct keyring_result *kr = result_of(res, rr->root);
 
 	switch (rr->outcome) {
 	case OUTCOME_DONE:
-		say(stdout, "%s: " GOOD "%s" PLAIN "%s%s%s\n", rr->root->dataset, done, rr->slot ? " (slot " : "",
-		    rr->slot ? rr->slot : "", rr->slot ? ")" : "");
+		say(stdout, "%s: " GOOD "%s" PLAIN "%s%s%s%s\n", rr->root->dataset, done, rr->slot ? " (slot " : "",
+		    rr->slot ? rr->slot : "", rr->slot && is_by_fallback(kr) ? ", opened by fallback" : "",
+		    rr->slot ? ")" : "");
 		break;
 	case OUTCOME_ALREADY:
 		say(stdout, "%s: already %s\n", rr->root->dataset, done);
@@ -93,6 +99,8 @@ static json_t *keyring_json(const struct keyring_result *kr)
 	json_t *j = json_pack("{s:s, s:b, s:o}", "dataset", kr->keyring->dataset, "tried", kr->tried, "attempts",
 			      attempts_json(kr));
 
+	if (is_by_fallback(kr))
+		json_object_set_new(j, "by_fallback", json_true());
 	if (kr->error.code)
 		json_object_set_new(j, "error", output_error_json(&kr->error));
 	if (kr->opening.mac)

@@ -61,6 +61,16 @@ static bool set_slot_timeout(struct config *c, const char *value)
 	return true;
 }
 
+static bool set_hedge(struct config *c, const char *value)
+{
+	uint64_t s;
+
+	if (!set_number(&s, value, 1, TIMEOUT_MAX_S))
+		return false;
+	c->hedge_ms = s * 1000;
+	return true;
+}
+
 static bool set_scrypt_time(struct config *c, const char *value)
 {
 	return set_number(&c->stretch.time_ms, value, 1, SCRYPT_TIME_MAX_MS);
@@ -93,6 +103,130 @@ static bool set_mount_allowed(struct config *c, const char *value)
 	return set_text(c->mount_allowed[c->n_mount_allowed++], MOUNT_ALLOWED_SIZE, path);
 }
 
+/* ---- [vault] ---- */
+
+static bool set_vault_address(struct config *c, const char *value)
+{
+	struct vault_settings *v = &c->vault;
+
+	if (v->n_addresses == VAULT_ADDRESSES_MAX || !vault_address_normalise(value, v->addresses[v->n_addresses]))
+		return false;
+	for (unsigned i = 0; i < v->n_addresses; i++)
+		if (str_equal(v->addresses[i], v->addresses[v->n_addresses]))
+			return false;
+	v->n_addresses++;
+	return true;
+}
+
+static bool set_file(char out[static VAULT_FILE_SIZE], const char *value)
+{
+	char path[PATH_MAX];
+
+	return path_normalise(value, path) && set_text(out, VAULT_FILE_SIZE, path);
+}
+
+static bool set_vault_ca(struct config *c, const char *value)
+{
+	return set_file(c->vault.ca, value);
+}
+
+static bool set_vault_client_cert(struct config *c, const char *value)
+{
+	return set_file(c->vault.client_cert, value);
+}
+
+static bool set_vault_client_key(struct config *c, const char *value)
+{
+	return set_file(c->vault.client_key, value);
+}
+
+static bool set_vault_server_name(struct config *c, const char *value)
+{
+	return vault_host_is_valid(value, sizeof(c->vault.server_name)) &&
+	       set_text(c->vault.server_name, sizeof(c->vault.server_name), value);
+}
+
+static bool set_path(char out[static VAULT_PATH_SIZE], const char *value)
+{
+	return vault_path_is_valid(value, VAULT_PATH_SIZE) && set_text(out, VAULT_PATH_SIZE, value);
+}
+
+static bool set_vault_namespace(struct config *c, const char *value)
+{
+	return set_path(c->vault.namespace, value);
+}
+
+static bool set_vault_approle_mount(struct config *c, const char *value)
+{
+	return set_path(c->vault.approle_mount, value);
+}
+
+static bool set_vault_transit_mount(struct config *c, const char *value)
+{
+	return set_path(c->vault.transit_mount, value);
+}
+
+static bool set_vault_kv_mount(struct config *c, const char *value)
+{
+	return set_path(c->vault.kv_mount, value);
+}
+
+static bool set_name(char out[static VAULT_WORD_SIZE], const char *value)
+{
+	return vault_word_is_valid(value) && set_text(out, VAULT_WORD_SIZE, value);
+}
+
+static bool set_vault_cluster(struct config *c, const char *value)
+{
+	return set_name(c->vault.cluster, value);
+}
+
+static bool set_vault_node(struct config *c, const char *value)
+{
+	return set_name(c->vault.node, value);
+}
+
+static bool set_vault_role_id(struct config *c, const char *value)
+{
+	return set_name(c->vault.role_id, value);
+}
+
+static bool set_vault_secret_id(struct config *c, const char *value)
+{
+	return set_name(c->vault.secret_id, value);
+}
+
+static bool set_vault_allow_http(struct config *c, const char *value)
+{
+	c->vault.allow_http = str_equal(value, "yes");
+	return c->vault.allow_http || str_equal(value, "no");
+}
+
+static bool set_seconds(uint64_t *ret_ms, const char *value, uint64_t most)
+{
+	uint64_t s;
+
+	if (!set_number(&s, value, 1, most))
+		return false;
+	*ret_ms = s * 1000;
+	return true;
+}
+
+static bool set_vault_connect_timeout(struct config *c, const char *value)
+{
+	return set_seconds(&c->vault.connect_timeout_ms, value, 60);
+}
+
+static bool set_vault_request_timeout(struct config *c, const char *value)
+{
+	return set_seconds(&c->vault.request_timeout_ms, value, 60);
+}
+
+static bool set_vault_timeout(struct config *c, const char *value)
+{
+	return set_seconds(&c->vault.timeout_ms, value, TIMEOUT_MAX_S);
+}
+
 static const struct {
 	const char *section, *key;
 	bool (*set)(struct config *c, const char *value);
@@ -101,10 +235,28 @@ static const struct {
 	{ "tpm2", "tcti", set_tcti, "a TCTI with its address, such as " TPM2_TCTI_DEFAULT },
 	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
 	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
+	{ "unlock", "hedge", set_hedge, "seconds, 1 to 3600" },
 	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },
 	{ "scrypt", "memory", set_scrypt_memory, "MiB, 16 to 1024" },
 	{ "trust", "first-use", set_first_use, "yes or no" },
 	{ "mount", "allow", set_mount_allowed, "an absolute path without .., on at most 32 lines" },
+	{ "vault", "address", set_vault_address, "https://HOST:PORT, each once, at most 8 of them" },
+	{ "vault", "allow-http", set_vault_allow_http, "yes or no" },
+	{ "vault", "ca", set_vault_ca, "an absolute path without .." },
+	{ "vault", "server-name", set_vault_server_name, "the name in the servers' certificate" },
+	{ "vault", "client-cert", set_vault_client_cert, "an absolute path without .." },
+	{ "vault", "client-key", set_vault_client_key, "an absolute path without .." },
+	{ "vault", "namespace", set_vault_namespace, "names of A-Z a-z 0-9 _ - with single slashes between them" },
+	{ "vault", "approle-mount", set_vault_approle_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
+	{ "vault", "transit-mount", set_vault_transit_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
+	{ "vault", "kv-mount", set_vault_kv_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
+	{ "vault", "cluster", set_vault_cluster, "1 to 63 of A-Z a-z 0-9 _ -" },
+	{ "vault", "node", set_vault_node, "1 to 63 of A-Z a-z 0-9 _ -" },
+	{ "vault", "role-id", set_vault_role_id, "a credential's name: 1 to 63 of A-Z a-z 0-9 _ -" },
+	{ "vault", "secret-id", set_vault_secret_id, "a credential's name: 1 to 63 of A-Z a-z 0-9 _ -" },
+	{ "vault", "connect-timeout", set_vault_connect_timeout, "seconds, 1 to 60" },
+	{ "vault", "request-timeout", set_vault_request_timeout, "seconds, 1 to 60" },
+	{ "vault", "timeout", set_vault_timeout, "seconds, 1 to 3600" },
 	{ "trust", "fingerprint", set_fingerprint, "a keyring's fingerprint as zseal status prints it" },
 };
 
@@ -140,6 +292,8 @@ static int take_line(void *arg, const char *section, const char *name, const cha
 enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e)
 {
 	struct config c = config_default;
+
+	c.vault = vault_settings_default;
 	struct reading r = { .path = path, .config = &c, .e = e };
 	int line = ini_parse_string(text, take_line, &r);
 
@@ -159,6 +313,7 @@ enum err config_load(const char *path, struct config *ret, struct err_ctx *e)
 
 	if (err && !path && missing.sys_errno == ENOENT) {
 		*ret = config_default;
+		ret->vault = vault_settings_default;
 		return ERR_OK;
 	}
 	if (err && missing.sys_errno == ENOENT)

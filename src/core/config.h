@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "format/header.h"
+#include "vault/settings.h"
 
 #define CONFIG_PATH "/etc/zseal/zseal.conf"
 
@@ -19,12 +20,14 @@ struct config {
 	unsigned n_order;            /* [unlock] order: slot names or types; empty: the keyring's own order */
 	char order[SLOTS_MAX][NAME_SIZE];
 	uint64_t slot_timeout_ms;    /* [unlock] slot-timeout, seconds; default 20 s */
+	uint64_t hedge_ms;           /* [unlock] hedge, seconds: what a slot far away gets before others; 0: all it needs */
 	struct stretch_budget stretch; /* [scrypt] time, milliseconds, default 1000; memory, MiB, default 256 */
 	bool first_use;              /* [trust] first-use = yes: a keyring that was never seen is trusted */
 	unsigned n_trusted;          /* [trust] fingerprint, may be repeated */
 	char trusted[TRUSTED_MAX][FINGERPRINT_TEXT_SIZE];
 	unsigned n_mount_allowed;    /* [mount] allow, may be repeated: may be mounted over, and what is below it */
 	char mount_allowed[MOUNT_ALLOWED_MAX][MOUNT_ALLOWED_SIZE]; /* as path_normalise() writes them */
+	struct vault_settings vault; /* [vault] */
 };
 
 /*

@@ -110,7 +110,8 @@ static enum err make_slot(const struct draft *d, struct protector_context *conte
 	enum err err = uuid_new(&s->slot.uuid, e);
 	struct protect_request request = {
 		.keyring = s->slot.keyring, .slot = s->slot.uuid, .answer = r->answer, .pcrs = r->pcrs,
-		.tpm_handle = r->tpm_handle, .replaces = replaces, .deadline = r->deadline,
+		.tpm_handle = r->tpm_handle, .vault_key = r->vault_key, .vault_kv = r->vault_kv,
+		.replaces = replaces, .deadline = r->deadline,
 	};
 	if (!err)
 		err = p->protect(context, &request, &s->secret, &s->slot.protect, e);

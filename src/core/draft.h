@@ -44,6 +44,8 @@ struct draft_slot_request {
 	const struct secret *answer; /* recovery, passphrase: what it is made of; tpm2: a PIN, or NULL; outlives the draft */
 	uint32_t pcrs;
 	uint32_t tpm_handle;
+	const char *vault_key; /* vault: the Transit key's name */
+	const char *vault_kv;  /* vault: path of a copy in KV, or NULL */
 	struct deadline deadline;
 };
 

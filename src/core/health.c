@@ -52,6 +52,8 @@ static enum worth slot_worth(enum thief thief, const struct slot_health *h)
 		return WORTH_CLOSED;
 	if (h->needs == ANSWER_PASSPHRASE)
 		return WORTH_PASSPHRASE;
+	if (thief == THIEF_OF_MACHINE && str_equal(h->slot->slot.type, protector_vault.type))
+		return WORTH_VAULT;
 	return h->has_sealed && thief == THIEF_OF_MACHINE ? tpm_worth(h) : WORTH_CLOSED;
 }
 

@@ -139,7 +139,7 @@ static enum err tell_wrong_answer(const struct slot *slot, enum err err, struct 
 }
 
 static enum err try_slot(const struct keyring *k, const struct open_request *r, const struct stored_slot *s,
-			 struct opening *o, struct err_ctx *e)
+			 struct deadline deadline, struct opening *o, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *slot_secret = NULL;
 	const struct protector *p = s->state ? NULL : protector_find(s->slot.type);
@@ -150,7 +150,7 @@ static enum err try_slot(const struct keyring *k, const struct open_request *r, 
 	}
 	if (!p)
 		return err_set(e, ERR_FORMAT_NEWER, "slot %s is of type %s", s->name, s->slot.type);
-	enum err err = p->open(r->context, &s->slot, deadline_in(r->config->slot_timeout_ms), &slot_secret, e);
+	enum err err = p->open(r->context, &s->slot, deadline, &slot_secret, e);
 	if (err)
 		return opening_tell_cleared(k, r->pins, &s->slot, e);
 	err = unwrap_all(k, &s->slot, slot_secret, o, e);
@@ -181,33 +181,101 @@ static void tell_progress(const struct keyring *k, const struct stored_slot *s)
 	progress_tell(what, 0, 0);
 }
 
-static enum err try_all(const struct keyring *k, const struct open_request *r, struct opening *o, struct err_ctx *e)
+static bool may_try(const struct open_request *r, const struct stored_slot *s)
+{
+	return r->only ? str_equal(r->only, s->name) : is_asked_for(s, r->context);
+}
+
+static bool is_remote(const struct stored_slot *s)
+{
+	const struct protector *p = s->state ? NULL : protector_find(s->slot.type);
+
+	return p && p->remote;
+}
+
+/* Something far away gets a shorter time, if this machine is to be quick and another slot may open meanwhile. */
+static bool is_hedged(const struct open_request *r, const struct sequence *seq, size_t i)
+{
+	bool next = false;
+
+	for (size_t j = i + 1; j < seq->n; j++)
+		next = next || (may_try(r, seq->slots[j]) && !is_remote(seq->slots[j]));
+	return next && r->config->hedge_ms && is_remote(seq->slots[i]);
+}
+
+/* One slot. a is where its answer goes; ERR_OK also if it does not open and the next one may be tried. */
+static enum err try_one(const struct keyring *k, const struct open_request *r, struct attempt *a, bool hedged,
+			struct opening *o, struct err_ctx *e)
+{
+	uint64_t timeout_ms = r->config->slot_timeout_ms;
+	enum err err = process_interrupted(e);
+
+	if (err)
+		return err;
+	if (hedged && r->config->hedge_ms < timeout_ms)
+		timeout_ms = r->config->hedge_ms;
+	r->context->hedged = hedged;
+	err = try_slot(k, r, a->slot, deadline_in(timeout_ms), o, &a->error);
+	if (!err) {
+		err_clear(&a->error);
+		o->slot = a->slot;
+	}
+	report_attempt(k, a);
+	if (err_info(err)->class != CLASS_BUG && err_info(err)->class != CLASS_INTERRUPTED)
+		return ERR_OK;
+	*e = a->error;
+	return err;
+}
+
+static enum err try_in_order(const struct keyring *k, const struct open_request *r, struct opening *o,
+			     struct err_ctx *e)
 {
 	struct sequence seq = sequence_of(k, r);
+	bool hedged[SLOTS_MAX] = { 0 };
+	enum err err = ERR_OK;
 
-	for (size_t i = 0; i < seq.n; i++) {
-		enum err err = process_interrupted(e);
-
-		if (err)
-			return err;
-		if (r->only ? !str_equal(r->only, seq.slots[i]->name) : !is_asked_for(seq.slots[i], r->context))
+	for (size_t i = 0; !err && !o->slot && i < seq.n; i++) {
+		if (!may_try(r, seq.slots[i]))
 			continue;
 		tell_progress(k, seq.slots[i]);
 		struct attempt *a = &o->attempts[o->n_attempts++];
 		*a = (struct attempt){ .slot = seq.slots[i] };
-		err = try_slot(k, r, seq.slots[i], o, &a->error);
-		if (!err)
-			err_clear(&a->error);
-		report_attempt(k, a);
-		if (!err) {
-			o->slot = seq.slots[i];
-			return ERR_OK;
-		}
-		if (err_info(err)->class == CLASS_BUG || err_info(err)->class == CLASS_INTERRUPTED) {
-			*e = a->error;
-			return err;
-		}
+		hedged[o->n_attempts - 1] = is_hedged(r, &seq, i);
+		err = try_one(k, r, a, hedged[o->n_attempts - 1], o, e);
 	}
+	for (size_t i = 0; !err && !o->slot && i < o->n_attempts; i++)
+		if (hedged[i] && err_info(o->attempts[i].error.code)->class == CLASS_UNAVAILABLE)
+			err = try_one(k, r, &o->attempts[i], false, o, e);
+	return err;
+}
+
+/* One that belongs to another machine, or that only a newer zseal understands, is none that should have opened. */
+static bool should_have_opened(enum err err)
+{
+	enum err_class class = err_info(err)->class;
+
+	return class == CLASS_UNAVAILABLE || class == CLASS_REFUSED || class == CLASS_CORRUPT;
+}
+
+static void look_for_fallback(const struct keyring *k, struct opening *o)
+{
+	for (size_t i = 0; i < o->n_attempts && o->attempts[i].slot != o->slot; i++)
+		o->by_fallback = o->by_fallback || should_have_opened(o->attempts[i].error.code);
+	if (o->by_fallback)
+		event_emit(&(struct event){
+			.id = EVENT_OPENED_BY_FALLBACK, .dataset = k->dataset, .slot = o->slot->name,
+			.slot_type = o->slot->slot.type, .keyring = &keyring_ring(k)->uuid,
+		});
+}
+
+static enum err try_all(const struct keyring *k, const struct open_request *r, struct opening *o, struct err_ctx *e)
+{
+	enum err err = try_in_order(k, r, o, e);
+
+	if (!err && o->slot)
+		look_for_fallback(k, o);
+	if (err || o->slot)
+		return err;
 	if (o->n_attempts == 0)
 		return err_set(e, ERR_NO_SLOT_OPENS, protector_was_answered(r->context)
 			       ? "none of its slots (%zu) asks for what was given"

@@ -22,6 +22,7 @@ struct attempt {
 struct opening {
 	struct secret *keys[RINGS_MAX]; /* keyring key of ring i of the property, or NULL */
 	const struct stored_slot *slot; /* the one that opened */
+	bool by_fallback;               /* slots before it should have opened, and did not */
 	enum err mac;                   /* ERR_OK, or ERR_MAC: unlock loudly, change nothing */
 	struct err_ctx mac_error;
 	enum err rollback;              /* ERR_OK, or ERR_PIN_ROLLBACK: the same */

@@ -6,8 +6,8 @@
 
 enum {
 	EVENT_VALUE_MAX = 1024, /* bytes of one value, NUL included; longer ones are cut */
-	EVENT_FIELDS_MAX = 16,
-	EVENT_NAME_MAX = 24,    /* of a field, with = and the line end */
+	EVENT_FIELDS_MAX = 24,
+	EVENT_NAME_MAX = 32,    /* of a field, with = and the line end */
 	EVENT_ENTRY_MAX = EVENT_FIELDS_MAX * (EVENT_NAME_MAX + EVENT_VALUE_MAX),
 };
 

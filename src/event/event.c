@@ -85,6 +85,14 @@ static void describe_event(const struct event *ev, struct value *v)
 		value_add(v, ": %s", ev->dataset);
 	if (is_text(ev->slot))
 		value_add(v, "%s slot %s", is_text(ev->dataset) ? "," : ":", ev->slot);
+	if (is_text(ev->credential))
+		value_add(v, ": %s", ev->credential);
+	if (is_text(ev->vault.key))
+		value_add(v, ": %s", ev->vault.key);
+	if (is_text(ev->vault.address))
+		value_add(v, ": %s", ev->vault.address);
+	if (is_text(ev->vault.path))
+		value_add(v, " %s %s: %ld", ev->vault.method, ev->vault.path, ev->vault.status);
 	if (is_error(ev->error)) {
 		struct value detail = { 0 };
 
@@ -132,6 +140,20 @@ static void add_error(struct event_entry *entry, const struct err_ctx *e)
 		add_field(entry, "ERRNO", "%d", e->sys_errno);
 	if (e->tss)
 		add_field(entry, "ZSEAL_TSS_RC", "0x%08x", e->tss);
+	if (e->http)
+		add_field(entry, "ZSEAL_HTTP_STATUS", "%d", e->http);
+}
+
+static void add_vault(struct event_entry *entry, const struct event_vault *v)
+{
+	add_text(entry, "ZSEAL_VAULT_ADDRESS", v->address);
+	add_text(entry, "ZSEAL_VAULT_METHOD", v->method);
+	add_text(entry, "ZSEAL_VAULT_PATH", v->path);
+	add_text(entry, "ZSEAL_VAULT_KEY", v->key);
+	if (v->status)
+		add_field(entry, "ZSEAL_HTTP_STATUS", "%ld", v->status);
+	add_text(entry, "ZSEAL_VAULT_REQUEST_ID", v->request_id);
+	add_text(entry, "ZSEAL_VAULT_CORRELATION_ID", v->correlation);
 }
 
 static void add_keyring(struct event_entry *entry, const struct uuid *keyring)
@@ -161,6 +183,8 @@ void event_format(const struct event *ev, struct event_entry *ret)
 		add_keyring(ret, ev->keyring);
 	if (ev->generation)
 		add_field(ret, "ZSEAL_GENERATION", "%u", ev->generation);
+	add_vault(ret, &ev->vault);
+	add_text(ret, "ZSEAL_CREDENTIAL", ev->credential);
 	if (is_error(ev->error))
 		add_error(ret, ev->error);
 }

@@ -24,7 +24,7 @@
 	X(SLOT_SEALED, "slot-sealed", "974dc267bc0d4b61a166a3491c38bf24", 5, "A slot was sealed",                      \
 	  "Slot @ZSEAL_SLOT@ now opens the keyring of @ZSEAL_DATASET@. It was opened once\n"                           \
 	  "as proof.")                                                                                                 \
-	X(SLOT_REMOVED, "slot-removed", "d97008e7504f4c4dafd9647bff415d16", 5, "A slot was removed",                                              \
+	X(SLOT_REMOVED, "slot-removed", "d97008e7504f4c4dafd9647bff415d16", 5, "A slot was removed",                   \
 	  "Slot @ZSEAL_SLOT@ no longer opens the keyring of @ZSEAL_DATASET@. That does not\n"                          \
 	  "revoke it: whoever kept what it held, or reads it out of the pool's history, and\n"                         \
 	  "still has what it asks for, can open the pool.")                                                            \
@@ -59,15 +59,32 @@
 	  "write of it was cut off. Compare it with the last copy (zseal header verify)\n"                             \
 	  "before you type a key or change anything. What to do about it:\n"                                           \
 	  "@ZSEAL_ADVICE@")                                                                                            \
-	X(HEADER_RESTORED, "header-restored", "fa232ad9f64e49b2a0fa93350ef7afb9", 4, "A header was restored",             \
+	X(HEADER_RESTORED, "header-restored", "fa232ad9f64e49b2a0fa93350ef7afb9", 4, "A header was restored",          \
 	  "The header of @ZSEAL_DATASET@ was replaced by a copy. Other machines that\n"                                \
 	  "remember this keyring will notice it.")                                                                     \
 	X(PIN_CHANGED, "pin-changed", "1829c46739124f29aac30ea24887327c", 5, "This machine remembers a keyring",       \
 	  "From now on, @ZSEAL_DATASET@ with another fingerprint under the UUID\n"                                     \
 	  "@ZSEAL_KEYRING@ is refused on this machine.")                                                               \
-	X(ROOT_ADOPTED, "root-adopted", "749ad54235da47d284b88a1846d37991", 5, "An encryption root was adopted",            \
+	X(ROOT_ADOPTED, "root-adopted", "749ad54235da47d284b88a1846d37991", 5, "An encryption root was adopted",       \
 	  "zseal keeps the key of @ZSEAL_DATASET@ now. Copies of its old key that remain\n"                            \
 	  "(files, TPM handles) still open it, unless it was given a new one.")                                        \
+	X(OPENED_BY_FALLBACK, "opened-by-fallback", "815a4b097f364b3483cb988e78792db2", 4, "A keyring was opened by fallback", \
+	  "The slots before @ZSEAL_SLOT@ did not open the keyring of @ZSEAL_DATASET@:\n"                               \
+	  "each has an entry of its own that says why. The pool is open; what should have\n"                           \
+	  "opened it needs somebody to look at it.")                                                                   \
+	X(VAULT_ASKED, "vault-asked", "ba2a3da4d0b043768eb1532ce20aa491", 6, "Vault was asked",                        \
+	  "A server answered a request. Its audit log has the same ZSEAL_VAULT_REQUEST_ID,\n"                          \
+	  "and ZSEAL_VAULT_CORRELATION_ID where it is set up to note that header.")                                    \
+	X(VAULT_PLAIN, "vault-plain", "ec7646a3c9e34195a022b689a203e0df", 4, "Vault is asked without encryption",      \
+	  "An address in zseal.conf begins with http://, which [vault] allow-http allows:\n"                           \
+	  "whoever is on the way reads the secret_id and what protects the keys.")                                     \
+	X(VAULT_KEY_SHARED, "vault-key-shared", "2144d39c0a16481692d7c7c7c115cf56", 4, "A Transit key does not derive", \
+	  "Whoever may decrypt with the key @ZSEAL_VAULT_KEY@ opens what every slot of it\n"                           \
+	  "holds, other nodes' too: no policy can tell them apart. A key that derives is\n"                            \
+	  "made by zseal vault setup; then make the slots anew.")                                                      \
+	X(CREDENTIAL_PLAIN, "credential-plain", "8f2028b491fd4884b7d0405b248c9c58", 4, "A credential is not encrypted", \
+	  "@ZSEAL_CREDENTIAL@ was read from a plain file in /etc/credstore. Encrypt it to\n"                           \
+	  "this machine: systemd-creds encrypt.")                                                                      \
 	X(CONTROL_REFUSED, "control-refused", "f23b8930ce0a46628dcf475f40fdd6ee", 3, "A command was refused",          \
 	  "Nothing was changed. What to do about it:\n"                                                                \
 	  "@ZSEAL_ADVICE@")
@@ -87,6 +104,17 @@ struct event_info {
 	const char *explanation;
 };
 
+/* One request to a Vault server. Members may be NULL; nothing of what was asked or answered but its marks. */
+struct event_vault {
+	const char *address;     /* ZSEAL_VAULT_ADDRESS */
+	const char *method;      /* ZSEAL_VAULT_METHOD */
+	const char *path;        /* ZSEAL_VAULT_PATH */
+	long status;             /* ZSEAL_HTTP_STATUS, 0 for none */
+	const char *key;         /* ZSEAL_VAULT_KEY */
+	const char *request_id;  /* ZSEAL_VAULT_REQUEST_ID */
+	const char *correlation; /* ZSEAL_VAULT_CORRELATION_ID */
+};
+
 /* What an event is about; members may be NULL. */
 struct event {
 	enum event_id id;
@@ -96,6 +124,8 @@ struct event {
 	const struct uuid *keyring;   /* ZSEAL_KEYRING */
 	uint32_t generation;          /* ZSEAL_GENERATION, 0 for none */
 	const struct err_ctx *error;  /* ZSEAL_ERROR, ZSEAL_CLASS, ZSEAL_ADVICE, ZSEAL_DETAIL, ERRNO, ZSEAL_TSS_RC */
+	struct event_vault vault;
+	const char *credential;       /* ZSEAL_CREDENTIAL */
 };
 
 /*

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "protector/protector.h"
+#include "protector/vault.h"
 
-static const struct protector *const protectors[] = { &protector_tpm2, &protector_recovery, &protector_passphrase };
+static const struct protector *const protectors[] = {
+	&protector_tpm2, &protector_vault, &protector_recovery, &protector_passphrase,
+};
 
 const char *protector_type(size_t i)
 {
@@ -54,4 +57,5 @@ void protector_context_clear(struct protector_context *c)
 {
 	tpm2_close(c->tpm);
 	c->tpm = NULL;
+	protector_vault_clear(c);
 }

@@ -11,6 +11,7 @@
 #include "format/header.h"
 #include "sys/deadline.h"
 #include "tpm2/tpm2.h"
+#include "vault/vault.h"
 
 /* What a person gives. A slot needs at most one of them; those that need none are tried unattended. */
 enum answer { ANSWER_NONE, ANSWER_RECOVERY_KEY, ANSWER_PASSPHRASE, ANSWER_PIN, ANSWER_MAX };
@@ -28,6 +29,17 @@ struct protector_context {
 	struct tpm2 *tpm;
 	bool tpm_failed; /* opening it failed once: every later slot fails the same way, at no cost */
 	struct err_ctx tpm_error;
+	const struct vault_settings *vault_settings; /* of zseal.conf; NULL: there is no Vault */
+	bool thorough;               /* what has copies opens only if each of them does: `slot test` */
+	bool hedged;                 /* the slot has less time than it may need: that it was not enough is not remembered */
+	struct vault *vault;         /* with this node's login */
+	struct err_ctx vault_error;  /* the same as tpm_failed, if its code is not ERR_OK */
+	const struct secret *vault_token; /* an administrator's, for making slots, or NULL */
+	const struct vault_settings *vault_admin_settings; /* where it is good */
+	struct vault *vault_admin;
+	bool dry_run;                /* nothing outside of the header is changed for a new slot either */
+	struct secret *vault_made;   /* of a dry run: what cannot be proven, since Vault's policy was left as it is */
+	struct uuid vault_made_for;
 };
 
 void protector_context_clear(struct protector_context *c);
@@ -40,12 +52,15 @@ struct protect_request {
 	const struct secret *answer; /* what it shall need: the new recovery key or passphrase; tpm2: a PIN, or NULL */
 	uint32_t pcrs;        /* tpm2: the PCRs to seal to; those whose banks are all dead are an error */
 	uint32_t tpm_handle;  /* tpm2: persistent handle to keep the object at as well, or 0 */
+	const char *vault_key; /* vault: name of the Transit key */
+	const char *vault_kv;  /* vault: path of a copy in KV, or NULL */
 	const struct slot *replaces; /* that it takes the place of, with what it left outside of the header; or NULL */
 	struct deadline deadline;
 };
 
 struct protector {
 	const char *type;
+	bool remote; /* it asks something beyond this machine, which may be away */
 
 	/* What a person has to give for this slot. NULL: never anything. */
 	enum answer (*needs)(const struct slot *slot);
@@ -92,3 +107,4 @@ must_check enum err protector_tpm2_lockout(struct protector_context *c, struct t
 extern const struct protector protector_tpm2;
 extern const struct protector protector_recovery;
 extern const struct protector protector_passphrase;
+extern const struct protector protector_vault;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -29,6 +30,55 @@ static const char *const kept[] = {
 	"ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS",
 #endif
 };
+
+/* What may be asked for deliberately: process_vault_variable(). */
+static struct {
+	const char *name;
+	char *value;
+} vault_variables[] = {
+	{ "BAO_ADDR", NULL }, { "VAULT_ADDR", NULL },
+	{ "BAO_TOKEN", NULL }, { "VAULT_TOKEN", NULL },
+	{ "BAO_CACERT", NULL }, { "VAULT_CACERT", NULL },
+	{ "BAO_CLIENT_CERT", NULL }, { "VAULT_CLIENT_CERT", NULL },
+	{ "BAO_CLIENT_KEY", NULL }, { "VAULT_CLIENT_KEY", NULL },
+	{ "BAO_NAMESPACE", NULL }, { "VAULT_NAMESPACE", NULL },
+	{ "BAO_TLS_SERVER_NAME", NULL }, { "VAULT_TLS_SERVER_NAME", NULL },
+	{ "BAO_SKIP_VERIFY", NULL }, { "VAULT_SKIP_VERIFY", NULL },
+};
+
+static const char *const vault_prefixes[] = { "BAO_", "VAULT_" };
+
+static char *find_variable(const char *prefix, const char *name)
+{
+	size_t length = strlen(prefix);
+
+	for (size_t i = 0; i < ARRAY_SIZE(vault_variables); i++)
+		if (strncmp(vault_variables[i].name, prefix, length) == 0 &&
+		    strcmp(vault_variables[i].name + length, name) == 0)
+			return vault_variables[i].value;
+	return NULL;
+}
+
+const char *process_vault_variable(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(vault_prefixes); i++) {
+		const char *value = find_variable(vault_prefixes[i], name);
+
+		if (value && *value)
+			return value;
+	}
+	return NULL;
+}
+
+void process_vault_variable_wipe(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(vault_prefixes); i++) {
+		char *value = find_variable(vault_prefixes[i], name);
+
+		if (value)
+			explicit_bzero(value, strlen(value));
+	}
+}
 
 /* A file that we opened as descriptor 2 would get our error messages. */
 static enum err open_standard_descriptors(struct err_ctx *e)
@@ -97,6 +147,8 @@ static enum err rebuild_environment(struct err_ctx *e)
 
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		values[i] = getenv(kept[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(vault_variables); i++)
+		vault_variables[i].value = getenv(vault_variables[i].name);
 	clearenv();
 	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
 		failed |= values[i] && setenv(kept[i], values[i], 1) < 0;

@@ -19,6 +19,16 @@
 must_check enum err process_harden(struct err_ctx *e);
 
 /*
+ * What Vault's own client would find in the environment that we were started with, as it was before process_harden()
+ * took it away from us, our libraries and our children: BAO_NAME, else VAULT_NAME, for the few names in harden.c. For
+ * administrators' verbs alone: what unlocks takes zseal.conf's word. NULL if there is neither.
+ */
+const char *process_vault_variable(const char *name);
+
+/* Wipes a variable's value, such as a token, where the kernel has put it. */
+void process_vault_variable_wipe(const char *name);
+
+/*
  * SIGINT, SIGQUIT, SIGTERM and SIGHUP from now on only set a flag, and interrupt a wait; those that our parent ignores
  * stay ignored. process_interrupted() turns the flag into ERR_INTERRUPTED, again and again; loops ask between steps.
  */

@@ -182,7 +182,7 @@ def test_slot_that_fails_is_reported_and_the_next_one_tried(node, tank):
     headers.write(node, headers.sealed_again(node, header, tank.recovery_key,
                                              lambda ring: ring.update(order=["broken", "tpm2-a", "recovery"])))
     result = assert_opens(node, "tank")
-    assert "(slot tpm2-a)" in result.stdout
+    assert "(slot tpm2-a, opened by fallback)" in result.stdout
     assert f"slot broken: {ERRORS['tpm-object'].sentence}" in result.stderr
     assert "slot broken" in "".join(entry["MESSAGE"] for entry in node.journal())
 

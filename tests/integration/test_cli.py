@@ -23,7 +23,8 @@ pytestmark = one_zfs
 NOBODY = 65534
 
 VERBS = ["create", "adopt", "repair", "recover", "unlock", "lock", "status", "slot list", "slot add", "slot test",
-         "slot reseal", "slot remove", "header backup", "header verify", "header restore",
+         "slot reseal", "slot remove", "vault setup", "vault enroll", "vault status", "vault login-test",
+         "header backup", "header verify", "header restore",
          "repair", "recover", "adopt", "version"]
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="this machine can't: only root can become another user")

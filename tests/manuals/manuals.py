@@ -45,7 +45,7 @@ def help_of(*words):
 
 def verbs():
     """Every verb, as --help lists them."""
-    found = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}\S", help_of(), re.M)
+    found = re.findall(r"^  ([a-z]+(?: [a-z-]+)?) +[A-Z]", help_of(), re.M)
     assert len(found) > 10
     return found
 

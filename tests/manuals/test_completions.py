@@ -139,7 +139,7 @@ def test_slots(shells, shell):
 
 @each_shell
 def test_types(shells, shell):
-    assert shells.offered(shell, "zseal slot add tank ") == {"tpm2", "recovery", "passphrase"}
+    assert shells.offered(shell, "zseal slot add tank ") == {"tpm2", "vault", "recovery", "passphrase"}
     assert shells.offered_arguments(shell, "zseal slot add tank tpm2 ") == set()
 
 

@@ -69,6 +69,7 @@ PASSPHRASE = {"stretch": stretch("passphrase", 12, 2)}
 PIN_POLICY = hashlib.sha256(bytes(32) + bytes.fromhex("0000016b")).digest()
 PIN_TPM2 = {"srk": TPM2["srk"], "public": z.b64(sealed_public(PIN_POLICY, "00000012")), "private": TPM2["private"],
             "policy": z.b64(PIN_POLICY), "pin": stretch("PIN", 10, 1)}
+VAULT = {"cluster": "default", "key": "zfs-wrapper-tank", "ciphertext": "vault:v1:" + z.b64(fixed("ciphertext", 72))}
 ANSWERS = {"passphrase": {"typed": "correct horse battery staple"},
            "pin": {"typed": "1234", "unsealed": fixed("unsealed").hex()}}
 
@@ -234,6 +235,10 @@ def good_values():
     yield case("passphrase", "as it is made", {"stretch": stretch("passphrase", 18, 1)})
     yield case("passphrase", "the lowest cost", {"stretch": stretch("passphrase", 10, 1)})
     yield case("passphrase", "the highest numbers", {"stretch": stretch("passphrase", 20, 16)})
+    yield case("vault", "as it is made", VAULT)
+    yield case("vault", "with a copy in KV", {**VAULT, "kv": "site/env-1/zfs_keys/{node}"})
+    yield case("vault", "all at its longest", {"cluster": "C" * 63, "key": "9" * 63, "ciphertext": (
+        "vault:v999999999:" + z.b64(bytes(753))), "kv": "/".join(["{node}"] * 36 + ["xyz"])})
     yield case("slot", "a passphrase slot with renew", ATTENDED[1]["passphrase"], name="passphrase")
     yield case("copy", "a whole header", z.dump_indented(COPY))
     yield case("copy", "no slots, no records, no pool GUID yet", z.dump_indented(
@@ -245,7 +250,7 @@ def good_values():
 
 
 PARSERS = {"keyring": z.parse_keyring, "slot": lambda v: z.parse_slot("any", v), "records": z.parse_records,
-           "tpm2": z.parse_tpm2, "passphrase": z.parse_passphrase, "copy": z.parse_copy, "pins": z.parse_pins}
+           "tpm2": z.parse_tpm2, "passphrase": z.parse_passphrase, "vault": z.parse_vault, "copy": z.parse_copy, "pins": z.parse_pins}
 
 
 def good_with_meaning():
@@ -446,6 +451,25 @@ def bad_passphrases():
     yield from bad_stretch("passphrase", PASSPHRASE, "stretch")
 
 
+def bad_vaults():
+    good = {**VAULT, "kv": "a/{node}"}
+    words = {"empty": "", "64 letters": "x" * 64, "a slash": "a/b", "dots": "..", "a blank": "a b", "an umlaut": "\u00fc"}
+    ours = VAULT["ciphertext"].removeprefix("vault:v1:")
+    yield from bad_json("vault", z.dump(VAULT))
+    yield from bad_members("vault", good, optional=["kv"])
+    yield from bad_at("vault", good, ["cluster"], words)
+    yield from bad_at("vault", good, ["key"], words)
+    yield from bad_at("vault", good, ["ciphertext"], {
+        "empty": "", "no version": f"vault:{ours}", "version 0": f"vault:v0:{ours}", "version 01": f"vault:v01:{ours}",
+        "a version of ten digits": f"vault:v1000000000:{ours}", "nothing in it": "vault:v1:", "no base64": "vault:v1:a.b=",
+        "cut off": VAULT["ciphertext"][:-1], "upper case": f"VAULT:v1:{ours}", "a line end": f"vault:v1:{ours}\n",
+        "1,024 characters": "vault:v1:" + z.b64(bytes(761)) + "="})
+    yield from bad_at("vault", good, ["kv"], {
+        "empty": "", "a slash before": "/a", "a slash behind": "a/", "two slashes": "a//b", "dots": "a/../b", "a dot": "a/./b",
+        "another name in braces": "{pool}/a", "half of a name in braces": "a{node}", "256 characters": "x" * 256,
+        "a question": "a?b=c", "a percent sign": "a%2e"})
+
+
 def bad_pins_of_tpm2():
     yield from bad_at("tpm2", PIN_TPM2, ["pin"], {"true": True, "an array": [], "a string": "1234", "empty": {}})
     yield from bad_stretch("tpm2", PIN_TPM2, "pin")
@@ -565,13 +589,14 @@ VECTORS = {
     "bad/records.json": ("Values of zseal:key that are refused.", bad_records),
     "bad/tpm2.json": ("The protector's part of tpm2 slots that are refused.", bad_tpm2),
     "bad/passphrase.json": ("The protector's part of passphrase slots that are refused.", bad_passphrases),
+    "bad/vault.json": ("The protector's part of vault slots that are refused.", bad_vaults),
     "bad/copy.json": ("Copies of headers that are refused.", bad_copies),
     "bad/pins.json": ("Files of pins that are refused.", bad_pins),
     "bad/recovery-key.json": ("Recovery keys that are refused.", bad_recovery_keys),
 }
 
 # What fuzz_header tells its codecs apart by.
-LETTERS = {"keyring": "k", "slot": "s", "records": "r", "copy": "c", "tpm2": "t", "passphrase": "p"}
+LETTERS = {"keyring": "k", "slot": "s", "records": "r", "copy": "c", "tpm2": "t", "passphrase": "p", "vault": "v"}
 
 
 def corpus(c):

@@ -262,6 +262,29 @@ def handle(value):
     return int(value, 16)
 
 
+def word(value):
+    expect(isinstance(value, str) and re.fullmatch("[A-Za-z0-9_-]{1,63}", value), "1 to 63 of A-Z a-z 0-9 _ -")
+    return value
+
+
+def ciphertext(value):
+    found = isinstance(value, str) and len(value) < 1024 and re.fullmatch("vault:v[1-9][0-9]{0,8}:(.+)", value)
+    expect(found, "a ciphertext of Transit")
+    blob(1, 1024)(found[1])
+    return value
+
+
+def kv_path(value):
+    step = r"([A-Za-z0-9_-]+|\{node\})"
+    expect(isinstance(value, str) and len(value) < 256 and re.fullmatch(f"{step}(/{step})*", value), "a path in KV")
+    return value
+
+
+def transit_context(keyring, slot):
+    """What a vault slot's Transit key is derived with, as Vault takes it."""
+    return b64(uuid.UUID(keyring).bytes + uuid.UUID(slot).bytes)
+
+
 def number(least, most):
     def decode(value):
         expect(whole(value) and least <= value <= most, f"a number from {least} to {most}")
@@ -284,6 +307,7 @@ PASSPHRASE = members({"stretch": STRETCH})
 TPM2 = members({"srk": octets(34), "public": blob(1, 1024), "private": blob(1, 1024), "bank": bank, "pcrs": pcrs,
                 "policy": octets(32), "handle": handle, "pin": STRETCH},
                optional=["bank", "pcrs", "policy", "handle", "pin"], check=check_tpm2)
+VAULT = members({"cluster": word, "key": word, "ciphertext": ciphertext, "kv": kv_path}, optional=["kv"])
 COPY = members({"zseal_header": version, "pool": text(VALUE_MAX), "pool_guid": decimal, "dataset": text(VALUE_MAX),
                 "saved": seconds, "keyring": text(VALUE_MAX), "slots": values(name), "records": values(text(255))})
 PIN = members({"v": version, "pool": text(255), "pool_guid": decimal, "keyring": identity, "fingerprint": octets(32),
@@ -326,6 +350,10 @@ def parse_tpm2(value):
 
 def parse_passphrase(value):
     return parse(PASSPHRASE, value)
+
+
+def parse_vault(value):
+    return parse(VAULT, value)
 
 
 def parse_copy(value):

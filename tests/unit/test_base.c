@@ -409,8 +409,8 @@ static struct secret *make_secret(const char *text)
 
 static void a_new_secret_is_zero(void **state)
 {
-	static const size_t sizes[] = { 1, 32, 4000, 4095, 4096 };
-	static const uint8_t zero[4096];
+	static const size_t sizes[] = { 1, 32, 4000, 4095, 4096, 65536 };
+	static const uint8_t zero[65536];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -426,7 +426,7 @@ static void a_new_secret_is_zero(void **state)
 
 static void a_secret_has_a_sensible_size(void **state)
 {
-	static const size_t bad[] = { 0, 4097, SIZE_MAX };
+	static const size_t bad[] = { 0, 65537, SIZE_MAX };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -448,7 +448,7 @@ static void joined_secrets_are_one_behind_the_other(void **state)
 	assert_int_equal(secret_new_joined(a, b, &both, NULL), ERR_OK);
 	assert_int_equal(secret_size(both), 5);
 	assert_memory_equal(secret_data(both), "abcde", 5);
-	assert_int_equal(secret_new(4096, &large, NULL), ERR_OK);
+	assert_int_equal(secret_new(65536, &large, NULL), ERR_OK);
 	assert_int_equal(secret_new_joined(large, a, &none, NULL), ERR_BUG);
 	assert_null(none);
 }

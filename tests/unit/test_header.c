@@ -2,6 +2,7 @@
 /* The header's codec against tests/vectors, which the second implementation made. */
 #include "format/recovery-key.h"
 #include "format/slot-passphrase.h"
+#include "format/slot-vault.h"
 #include "format/slot-tpm2.h"
 #include "vectors.h"
 
@@ -178,6 +179,21 @@ static enum err try_passphrase(json_t *v, const char *value, char **ret, struct 
 	return slot_passphrase_print(&s, ret, e);
 }
 
+static enum err try_vault(json_t *v, const char *value, char **ret, struct err_ctx *e)
+{
+	json_t *expect = json_object_get(v, "expect");
+	struct slot_vault s;
+	enum err err = slot_vault_parse(value, &s, e);
+
+	if (err)
+		return err;
+	vector_assert(v, str_equal(s.cluster, vector_text(expect, "cluster")));
+	vector_assert(v, str_equal(s.key, vector_text(expect, "key")));
+	vector_assert(v, str_equal(s.ciphertext, vector_text(expect, "ciphertext")));
+	vector_assert(v, json_object_get(expect, "kv") ? str_equal(s.kv, vector_text(expect, "kv")) : !*s.kv);
+	return slot_vault_print(&s, ret, e);
+}
+
 static enum err try_copy(json_t *v, const char *value, char **ret, struct err_ctx *e)
 {
 	_cleanup_(header_copy_clear) struct header_copy copy = { 0 };
@@ -207,7 +223,7 @@ static const struct {
 } kinds[] = {
 	{ "keyring", try_keyring }, { "slot", try_slot }, { "records", try_records },
 	{ "tpm2", try_tpm2 },       { "copy", try_copy }, { "recovery-key", try_recovery_key },
-	{ "passphrase", try_passphrase },
+	{ "passphrase", try_passphrase }, { "vault", try_vault },
 };
 
 static enum err try_value(json_t *v, const char *value, char **ret, struct err_ctx *e)
@@ -253,7 +269,7 @@ static void bad_values_are_refused(void **state)
 {
 	static const char *const files[] = { "bad/keyring.json", "bad/slot.json", "bad/records.json",
 					     "bad/tpm2.json",    "bad/copy.json", "bad/recovery-key.json",
-					     "bad/passphrase.json" };
+					     "bad/passphrase.json", "bad/vault.json" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+/* zseal vault setup, status, login-test, enroll: what has to be so in Vault, and what is. */
+#include <string.h>
+
+#include "cli/output.h"
+#include "cli/vault-admin.h"
+#include "core/inventory.h"
+#include "event/event.h"
+#include "protector/vault.h"
+#include "sys/credstore.h"
+#include "sys/descriptor.h"
+#include "sys/process.h"
+#include "vault/setup.h"
+
+enum { SETUP_TIMEOUT_MS = 60000, CREDENTIAL_TIMEOUT_MS = 60000, TTL_MAX_S = 10 * 366 * 86400 };
+
+struct work {
+	const struct invocation *inv;
+	struct session session;
+	struct inventory inventory;
+	struct vault *vault; /* an administrator's */
+	char node[VAULT_WORD_SIZE], key[VAULT_WORD_SIZE];
+	uint8_t contexts[SLOTS_MAX][VAULT_CONTEXT_SIZE];
+	size_t n_contexts;
+	json_t *steps; /* for programs */
+};
+
+static void work_clear(struct work *w)
+{
+	json_decref(w->steps);
+	vault_close(w->vault);
+	inventory_clear(&w->inventory);
+	session_clear(&w->session);
+}
+DEFINE_CLEANUP(struct work *, work_clear)
+
+static enum err begin(struct work *w, const struct invocation *inv, const char *what, struct err_ctx *e)
+{
+	enum err err = process_require_root(e, what);
+
+	w->inv = inv;
+	if (!err)
+		err = session_begin(&w->session, inv, e);
+	vault_node_name(&w->session.config.vault, w->node);
+	return err;
+}
+
+static enum err begin_admin(struct work *w, struct err_ctx *e)
+{
+	enum err err = vault_admin_get(w->inv, &w->session, e);
+
+	if (!err && !w->session.vault_token)
+		err = err_set(e, ERR_VAULT_TOKEN, "asking as an administrator");
+	if (!err)
+		err = vault_open(&w->session.vault_admin, &w->vault, e);
+	if (!err)
+		err = vault_set_token(w->vault, w->session.vault_token, e);
+	if (!err)
+		vault_set_deadline(w->vault, deadline_in(SETUP_TIMEOUT_MS));
+	return err;
+}
+
+/* ---- set-up ---- */
+
+static enum err choose_names(struct work *w, struct err_ctx *e)
+{
+	const char *node = invocation_value(w->inv, "node"), *key = invocation_value(w->inv, "transit-key");
+
+	if (node && !vault_word_is_valid(node))
+		return err_set(e, ERR_USAGE, "--node takes 1 to 63 of A-Z a-z 0-9 _ -, not '%.64s'", node);
+	if (node)
+		snprintf(w->node, sizeof(w->node), "%s", node);
+	int n = key ? snprintf(w->key, sizeof(w->key), "%s", key)
+		    : snprintf(w->key, sizeof(w->key), "zfs-wrapper-%s", w->inv->arguments[0]);
+	if (n >= (int)sizeof(w->key) || !vault_word_is_valid(w->key))
+		return err_set(e, ERR_USAGE,
+			       "a Transit key has 1 to 63 of A-Z a-z 0-9 _ -: choose one with --transit-key");
+	return ERR_OK;
+}
+
+/* Contexts of the slots of this key that the pool has; a pool that is not here has none yet. */
+static void collect_contexts(struct work *w)
+{
+	const char *const pool[] = { w->inv->arguments[0] };
+	struct slot_vault s;
+
+	if (invocation_has(w->inv, "node") || inventory_load(pool, 1, &w->inventory, NULL))
+		return;
+	for (size_t i = 0; i < w->inventory.n_keyrings; i++) {
+		const struct keyring *k = w->inventory.keyrings[i];
+
+		for (size_t j = 0; j < k->n_slots && w->n_contexts < SLOTS_MAX; j++) {
+			const struct slot *slot = &k->slots[j].slot;
+
+			if (k->slots[j].state || !str_equal(slot->type, protector_vault.type) ||
+			    slot_vault_parse(slot->protect, &s, NULL) || !str_equal(s.key, w->key))
+				continue;
+			slot_vault_context(&slot->keyring, &slot->uuid, w->contexts[w->n_contexts++]);
+		}
+	}
+}
+
+static const char *const step_words[] = { "is there", "made", "would be made", "DIFFERS, and is left as it is" };
+static const char *const step_names[] = { "there", "made", "would", "differs" };
+
+static void tell_step(void *arg, const struct vault_step *step)
+{
+	struct work *w = arg;
+
+	if (w->inv->json) {
+		json_array_append_new(w->steps, json_pack("{s:s, s:s, s:s?, s:s?, s:s?}", "what", step->what, "state",
+							  step_names[step->state], "method", step->method, "path",
+							  step->path, "body", step->body));
+		return;
+	}
+	printf("%s: %s\n", step->what, step_words[step->state]);
+	if (step->state == STEP_WOULD)
+		printf("  %s /v1/%s\n  %s\n", step->method, step->path, step->body);
+}
+
+static enum err read_ttl(const struct work *w, const char *option, unsigned fallback, unsigned *ret, struct err_ctx *e)
+{
+	long seconds = 0;
+	enum err err = invocation_number(w->inv, option, TTL_MAX_S, (long)fallback, &seconds, e);
+
+	*ret = (unsigned)seconds;
+	return err;
+}
+
+static bool cidrs_are_valid(const char *text)
+{
+	return *text && text[strspn(text, "0123456789abcdefABCDEF:./,")] == '\0' && strlen(text) < 1024;
+}
+
+static enum err print_policies(struct work *w, struct err_ctx *e)
+{
+	const struct vault_settings *s = &w->session.config.vault;
+	_cleanup_(json_decrefp) json_t *admin = NULL, *node = vault_policy_new();
+	_cleanup_free_ char *admin_text = NULL, *node_text = NULL;
+	struct transit_key key = { .name = w->key };
+	bool changed;
+	enum err err = node ? vault_policy_admin(s, &admin, e) : err_set(e, ERR_NO_MEMORY, "room for a policy");
+
+	if (!err)
+		err = vault_policy_allow(node, s, &key, false, &changed, e);
+	for (size_t i = 0; !err && i < w->n_contexts; i++) {
+		memcpy(key.context, w->contexts[i], sizeof(key.context));
+		err = vault_policy_allow(node, s, &key, true, &changed, e);
+	}
+	if (!err)
+		err = vault_policy_hcl(node, &node_text, e);
+	if (!err)
+		err = vault_policy_hcl(admin, &admin_text, e);
+	if (!err)
+		printf("# policy zseal-%s\n%s\n# policy zseal-admin\n%s", w->node, node_text, admin_text);
+	return err;
+}
+
+static void print_next(const struct work *w, const struct vault_setup *s)
+{
+	if (!s->has_audit)
+		printf("\nVault keeps no audit. OpenBao takes an audit device from its configuration alone; in each "
+		       "server's:\n"
+		       "  audit \"file\" \"zseal\" {\n    options { file_path = \"/var/log/openbao/audit.log\" }\n  "
+		       "}\n");
+	printf("\nnext, here: a secret_id, wrapped so that only one can take it out\n"
+	       "  bao write -wrap-ttl=300s -field=wrapping_token -f auth/%s/role/zseal-%s/secret-id\n"
+	       "  bao read -field=role_id auth/%s/role/zseal-%s/role-id\n"
+	       "and on node %s: zseal vault enroll --role-id ROLE_ID --wrapped-token-fd 3 3<FILE\n",
+	       s->settings->approle_mount, w->node, s->settings->approle_mount, w->node, w->node);
+}
+
+static enum err do_setup(struct work *w, struct err_ctx *e)
+{
+	struct vault_setup s = {
+		.settings = &w->session.vault_admin,
+		.node = w->node,
+		.key = w->key,
+		.cidrs = invocation_value(w->inv, "cidr"),
+		.mounts = invocation_has(w->inv, "mounts"),
+		.dry_run = w->inv->dry_run,
+		.n_contexts = w->n_contexts,
+		.contexts = w->contexts,
+		.tell = tell_step,
+		.arg = w,
+	};
+	enum err err = read_ttl(w, "token-ttl", 300, &s.token_ttl_s, e);
+
+	if (!err)
+		err = read_ttl(w, "secret-id-ttl", 0, &s.secret_id_ttl_s, e);
+	if (!err && s.cidrs && !cidrs_are_valid(s.cidrs))
+		err = err_set(e, ERR_USAGE, "--cidr takes networks such as 192.0.2.0/24, with commas between them");
+	if (!err)
+		err = begin_admin(w, e);
+	s.vault = w->vault;
+	if (!err)
+		err = vault_setup(&s, e);
+	if (err)
+		return err;
+	if (w->inv->json)
+		return output_json(json_pack("{s:s, s:s, s:O, s:b, s:b}", "node", w->node, "key", w->key, "steps",
+					     w->steps, "audited", s.has_audit, "dry_run", w->inv->dry_run),
+				   e);
+	print_next(w, &s);
+	return ERR_OK;
+}
+
+static enum err run_setup(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ .steps = json_array() };
+	enum err err = begin(w, inv, "setting Vault up", e);
+
+	if (!err)
+		err = choose_names(w, e);
+	if (!err)
+		collect_contexts(w);
+	if (!err && invocation_has(inv, "print-policy"))
+		return print_policies(w, e);
+	return err ? err : err_wrap(e, do_setup(w, e), "vault setup");
+}
+
+/* ---- status ---- */
+
+static json_t *health_json(const struct vault_health *h)
+{
+	json_t *j = json_pack("{s:s, s:s, s:s}", "address", h->address, "state",
+			      h->error.code ? err_info(h->error.code)->name
+			      : h->standby  ? "standby"
+					    : "active",
+			      "version", h->version);
+
+	if (h->error.code)
+		json_object_set_new(j, "error", output_error_json(&h->error));
+	return j;
+}
+
+static void print_health(const struct vault_health *h)
+{
+	printf("%s: %s%s%s\n", h->address,
+	       h->error.code ? err_info(h->error.code)->sentence
+	       : h->standby  ? "standby"
+			     : "active",
+	       *h->version ? ", version " : "", output_printable(h->version).text);
+	if (h->error.code)
+		output_reason(NULL, &h->error);
+}
+
+/* One that serves is enough; a standby serves as long as there is a leader. */
+static enum err judge_health(const struct vault_health *all, unsigned n, struct err_ctx *e)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!all[i].error.code)
+			return ERR_OK;
+	*e = all[0].error;
+	e->depth = 0; /* its line has told why */
+	return e->code;
+}
+
+static enum err do_status(struct work *w, struct err_ctx *e)
+{
+	const struct vault_settings *s = &w->session.config.vault;
+	struct vault_health all[VAULT_ADDRESSES_MAX] = { 0 };
+	json_t *list = NULL;
+	enum err err = vault_open(s, &w->vault, e), printed = ERR_OK;
+
+	if (!err) {
+		vault_set_deadline(w->vault, deadline_in(s->request_timeout_ms));
+		err = vault_survey(w->vault, all, e);
+	}
+	if (err)
+		return err;
+	list = w->inv->json ? json_array() : NULL;
+	for (unsigned i = 0; i < s->n_addresses; i++) {
+		if (w->inv->json)
+			json_array_append_new(list, health_json(&all[i]));
+		else
+			print_health(&all[i]);
+	}
+	if (w->inv->json)
+		printed = output_json(
+			json_pack("{s:s, s:s, s:o}", "cluster", s->cluster, "node", w->node, "servers", list), e);
+	return printed ? printed : judge_health(all, s->n_addresses, e);
+}
+
+static enum err run_status(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	enum err err = begin(w, inv, "asking Vault", e);
+
+	return err ? err : do_status(w, e);
+}
+
+/* ---- login-test ---- */
+
+static enum err test_login(struct work *w, struct err_ctx *e)
+{
+	struct vault_login_info info;
+	struct vault *v;
+	enum err err =
+		protector_vault_node(&w->session.context, deadline_in(w->session.config.vault.timeout_ms), &v, e);
+
+	if (err)
+		return err;
+	info = vault_login_info(v);
+	if (w->inv->json)
+		return output_json(json_pack("{s:s, s:s, s:s, s:I}", "node", w->node, "address", info.address, "token",
+					     info.batch ? "batch" : "service", "ttl_s", (json_int_t)info.ttl_s),
+				   e);
+	printf("logged in at %s as zseal-%s: a %s token for %llu s\n", info.address, w->node,
+	       info.batch ? "batch" : "service", (unsigned long long)info.ttl_s);
+	return ERR_OK;
+}
+
+static enum err run_login_test(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	enum err err = begin(w, inv, "logging in", e);
+
+	return err ? err : err_wrap(e, test_login(w, e), "vault login-test");
+}
+
+/* ---- enroll ---- */
+
+/* To the host's key and its TPM; where there is none, to the host's key alone, which lies on the same disk. */
+static enum err store(const char *name, const struct secret *s, bool *ret_host_only, struct err_ctx *e)
+{
+	struct deadline deadline = deadline_in(CREDENTIAL_TIMEOUT_MS);
+	struct err_ctx first = { 0 };
+	enum err err = credstore_write(name, s, CREDSTORE_HOST_AND_TPM, deadline, &first);
+
+	if (err == ERR_CREDENTIAL) {
+		*ret_host_only = true;
+		err = credstore_write(name, s, CREDSTORE_HOST, deadline, e);
+	} else if (err) {
+		*e = first;
+	}
+	return err;
+}
+
+static enum err unwrap(struct work *w, struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *wrapped = NULL;
+	char role[VAULT_ROLE_SIZE];
+	long fd = -1;
+	enum err err = invocation_number(w->inv, "wrapped-token-fd", INT32_MAX, -1, &fd, e);
+
+	if (!err && fd < 0)
+		err = err_set(e, ERR_USAGE, "--wrapped-token-fd says where the wrapping token comes from");
+	if (!err)
+		err = descriptor_check_source((int)fd, e);
+	if (!err)
+		err = descriptor_read((int)fd, &wrapped, e);
+	if (!err)
+		err = vault_open(&w->session.config.vault, &w->vault, e);
+	if (err)
+		return err;
+	vault_role_name(w->node, role);
+	vault_set_deadline(w->vault, deadline_in(SETUP_TIMEOUT_MS));
+	return vault_unwrap_secret_id(w->vault, wrapped, role, ret, e);
+}
+
+static enum err store_role_id(const struct work *w, bool *ret_host_only, struct err_ctx *e)
+{
+	const char *role_id = invocation_value(w->inv, "role-id");
+	_cleanup_secret_ struct secret *s = NULL;
+
+	if (!role_id)
+		return credstore_check(w->session.config.vault.role_id, e);
+	if (!*role_id || strlen(role_id) > 256)
+		return err_set(e, ERR_USAGE, "--role-id takes what bao read -field=role_id prints");
+	enum err err = secret_new_copy(role_id, strlen(role_id), &s, e);
+	return err ? err : store(w->session.config.vault.role_id, s, ret_host_only, e);
+}
+
+/* The role_id first: the wrapping token can be used once, and what goes wrong before costs none. */
+static enum err enroll(struct work *w, bool *ret_host_only, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *secret_id = NULL;
+	enum err err = store_role_id(w, ret_host_only, e);
+
+	if (!err)
+		err = unwrap(w, &secret_id, e);
+	if (!err)
+		err = store(w->session.config.vault.secret_id, secret_id, ret_host_only, e);
+	return err;
+}
+
+static enum err run_enroll(const struct invocation *inv, struct err_ctx *e)
+{
+	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
+	bool host_only = false;
+	enum err err = begin(w, inv, "enrolling this machine", e);
+
+	if (!err)
+		err = enroll(w, &host_only, e);
+	if (err)
+		return err_wrap(e, err, "vault enroll");
+	if (host_only)
+		fprintf(stderr,
+			"zseal: WARNING: no TPM took part: who has this machine's system disk has its secret_id\n");
+	if (!inv->json)
+		printf("role_id and secret_id are kept in " CREDSTORE_ENCRYPTED ", encrypted to this machine\n");
+	return err_wrap(e, test_login(w, e), "vault enroll");
+}
+
+/* ---- the verbs ---- */
+
+static const struct option_spec setup_options[] = {
+	{ "node", 0, "NAME", "the node that policy and AppRole are for (this machine)", false },
+	{ "transit-key", 0, "KEY", "the Transit key (zfs-wrapper-POOL)", false },
+	{ "mounts", 0, NULL, "enable transit and approle where they are missing", false },
+	{ "cidr", 0, "NETWORKS", "from where the node may log in, such as 192.0.2.0/24,2001:db8::/64", false },
+	{ "token-ttl", 0, "SECONDS", "how long a login lasts (300)", false },
+	{ "secret-id-ttl", 0, "SECONDS", "how long a secret_id lasts (0: until it is revoked)", false },
+	{ "print-policy", 0, NULL, "print the policies as HCL, for Terraform and its like, and ask nobody", false },
+	OPTIONS_VAULT_ADMIN,
+	{ 0 },
+};
+
+static const struct option_spec enroll_options[] = {
+	{ "wrapped-token-fd", 0, "N", "read the token that wraps the secret_id from file descriptor N", false },
+	{ "role-id", 0, "ID", "the role_id, if it is not kept here yet", false },
+	{ 0 },
+};
+
+const struct verb verb_vault_setup = {
+	.name = "vault setup",
+	.arguments = "POOL",
+	.summary = "Make Vault's key, policies and AppRole for the slots of POOL on a node",
+	.details = "With an administrator's token (BAO_TOKEN, VAULT_TOKEN, or --vault-token-fd). Looks first, and "
+		   "writes only\n"
+		   "what is not as it should be; --dry-run prints every request that it would make.",
+	.options = setup_options,
+	.lists = true,
+	.changes = true,
+	.min_arguments = 1,
+	.max_arguments = 1,
+	.run = run_setup,
+};
+
+const struct verb verb_vault_status = {
+	.name = "vault status",
+	.arguments = "",
+	.summary = "Ask each of Vault's servers how it is, without logging in",
+	.lists = true,
+	.run = run_status,
+};
+
+const struct verb verb_vault_login_test = {
+	.name = "vault login-test",
+	.arguments = "",
+	.summary = "Log this machine in to Vault, as an unlock would",
+	.lists = true,
+	.run = run_login_test,
+};
+
+const struct verb verb_vault_enroll = {
+	.name = "vault enroll",
+	.arguments = "",
+	.summary = "Take this machine's secret_id out of a wrapping token, encrypt it, and log in with it",
+	.details =
+		"The token is looked at first: one that did not come from this machine's role, or was used before, is\n"
+		"refused. What it held is kept in " CREDSTORE_ENCRYPTED ", encrypted to host and TPM.",
+	.options = enroll_options,
+	.lists = true,
+	.run = run_enroll,
+};

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Transit: a slot secret for a ciphertext and back. The key is derived, by a context that names keyring and slot; a node's
+ * policy allows its own contexts alone.
+ */
+#include <string.h>
+
+#include "vault/internal.h"
+
+/* Every failure of Transit is a 400; in words it tells which. */
+static enum err judge_refusal(struct vault *v, const struct vault_question *q, const struct vault_answer *a,
+			      struct err_ctx *e)
+{
+	static const struct {
+		const char *words, *ours;
+		enum err code;
+	} known[] = {
+		{ "key not found", "Vault has no key of that name", ERR_VAULT_KEY },
+		{ "policy (too old)", "its version of the key is archived", ERR_VAULT_KEY },
+		{ "version is too new", "its version of the key is not there", ERR_VAULT_KEY },
+		{ "message authentication failed", "made with another key or for another slot", ERR_VAULT_CIPHERTEXT },
+	};
+
+	for (size_t i = 0; a->status == 400 && i < ARRAY_SIZE(known); i++)
+		if (vault_answer_says(a, known[i].words))
+			return err_set_http(e, known[i].code, 400, "%s: %s: %s", v->settings->addresses[v->winner],
+					    q->path, known[i].ours);
+	if (a->status == 400)
+		return err_set_http(e, ERR_VAULT_CIPHERTEXT, 400, "%s: %s", v->settings->addresses[v->winner], q->path);
+	return vault_answer_unexpected(v, q, a, e);
+}
+
+static enum err ask_transit(struct vault *v, const char *verb, const struct transit_key *key, struct body *b,
+			    struct vault_answer *ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *body = NULL;
+	_cleanup_free_ char *path = NULL;
+	enum err err;
+
+	body_add(b, ",\"context\":");
+	body_add_base64(b, SPAN(key->context, sizeof(key->context)));
+	body_add(b, "}");
+	err = body_take(b, &body, e);
+	if (!err)
+		err = str_format(&path, e, "%s/%s/%s", v->settings->transit_mount, verb, key->name);
+	if (err)
+		return err;
+	const struct vault_question q = { .method = "POST", .path = path, .body = body };
+	err = vault_ask(v, &q, ret, e);
+	if (!err && ret->status != 200)
+		err = judge_refusal(v, &q, ret, e);
+	return err;
+}
+
+enum err vault_transit_look(struct vault *v, const char *key, bool *ret_derived, struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "%s/keys/%s", v->settings->transit_mount, key);
+
+	if (!err)
+		err = vault_ask_json(v, "GET", path, NULL, a, e);
+	if (err)
+		return err;
+	if (a->status != 200)
+		return err_set_http(e, ERR_VAULT_KEY, a->status, "%s: there is no key %s; zseal vault setup makes it",
+				    path, key);
+	*ret_derived = json_is_true(json_object_get(json_object_get(a->json, "data"), "derived"));
+	return ERR_OK;
+}
+
+enum err vault_transit_encrypt(struct vault *v, const struct transit_key *key, const struct secret *plain,
+			       char ret[static VAULT_CIPHERTEXT_MAX], struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	struct body b = { 0 };
+
+	body_add(&b, "{\"plaintext\":");
+	body_add_base64(&b, SPAN(secret_data(plain), secret_size(plain)));
+	enum err err = ask_transit(v, "encrypt", key, &b, a, e);
+	if (err)
+		return err;
+	const char *text = vault_answer_text(a, "data", "ciphertext");
+	if (!text || !vault_ciphertext_is_valid(text))
+		return err_set(e, ERR_VAULT_ANSWER, "no ciphertext in the answer of transit/encrypt");
+	strcpy(ret, text);
+	return ERR_OK;
+}
+
+static enum err decode_plaintext(const char *text, struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *s = NULL;
+	size_t size = 0;
+	enum err err = text ? secret_new(KEY_SIZE, &s, e)
+			    : err_set(e, ERR_VAULT_ANSWER, "no plaintext in the answer of transit/decrypt");
+
+	if (err)
+		return err;
+	if (!base64_decode(text, secret_bytes(s), KEY_SIZE, &size) || size != KEY_SIZE)
+		return err_set(e, ERR_VAULT_CIPHERTEXT, "what was in it is no slot secret");
+	*ret = TAKE(s);
+	return ERR_OK;
+}
+
+enum err vault_transit_decrypt(struct vault *v, const struct transit_key *key, const char *ciphertext,
+			       struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	struct body b = { 0 };
+
+	if (!vault_ciphertext_is_valid(ciphertext) || !vault_word_is_valid(key->name))
+		return err_set(e, ERR_BUG, "decrypting what is no ciphertext");
+	body_add(&b, "{\"ciphertext\":\"");
+	body_add(&b, ciphertext);
+	body_add(&b, "\"");
+	enum err err = ask_transit(v, "decrypt", key, &b, a, e);
+	return err ? err : decode_plaintext(vault_answer_text(a, "data", "plaintext"), ret, e);
+}

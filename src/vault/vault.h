@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Vault and OpenBao by their HTTP API: which server answers, and what is asked of it.
+ *
+ * Guarantees: of several addresses the first that is able to serve is used, and its connection kept; what passes by
+ * itself (no answer, sealed, an election, too busy) is tried again within the deadline, nothing else is; the token goes
+ * to configured addresses alone; whatever a server says in words is compared, never repeated. Refuses: redirects to
+ * strangers, answers that are not what the API promises.
+ * Spec: OpenBao's and Vault's HTTP API, which are the same here.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "format/slot-vault.h"
+#include "sys/deadline.h"
+#include "vault/settings.h"
+
+struct vault;
+
+/*
+ * Loads libcurl and prepares; asks nobody yet. settings is the caller's and outlives it.
+ * Errors: ERR_VAULT_LIBRARY, ERR_VAULT_UNSET if no address is configured, ERR_CONFIG for a plain one that is not allowed.
+ */
+must_check enum err vault_open(const struct vault_settings *settings, struct vault **ret, struct err_ctx *e);
+/* Gives a service token of its own login back (bounded), closes and wipes. Takes NULL. */
+void vault_close(struct vault *v);
+DEFINE_CLEANUP(struct vault *, vault_close)
+
+/* The point by which everything that follows is over. */
+void vault_set_deadline(struct vault *v, struct deadline deadline);
+
+/* Who asks: a token that somebody else made, and that stays valid. Copies it. Errors: ERR_USAGE, ERR_NO_MEMORY. */
+must_check enum err vault_set_token(struct vault *v, const struct secret *token, struct err_ctx *e);
+
+/*
+ * Logs in by AppRole; from then on its token asks. Errors: ERR_VAULT_LOGIN, those of vault_ask().
+ */
+must_check enum err vault_login(struct vault *v, const struct secret *role_id, const struct secret *secret_id,
+				struct err_ctx *e);
+
+/* What a slot's ciphertext is bound to. */
+struct transit_key {
+	const char *name;
+	uint8_t context[VAULT_CONTEXT_SIZE];
+};
+
+/* Errors: ERR_VAULT_KEY, ERR_VAULT_CIPHERTEXT, those of vault_ask(). */
+must_check enum err vault_transit_encrypt(struct vault *v, const struct transit_key *key, const struct secret *plain,
+					  char ret[static VAULT_CIPHERTEXT_MAX], struct err_ctx *e);
+must_check enum err vault_transit_decrypt(struct vault *v, const struct transit_key *key, const char *ciphertext,
+					  struct secret **ret, struct err_ctx *e);
+
+/*
+ * A copy of a ciphertext in KV v2, at a path of words (format/slot-vault.h) without "{node}". Errors: ERR_CONFIG without
+ * a mount, ERR_VAULT_NOT_FOUND, ERR_VAULT_CIPHERTEXT for what is there but none, those of vault_ask().
+ */
+must_check enum err vault_kv_read(struct vault *v, const char *path, char ret[static VAULT_CIPHERTEXT_MAX],
+				  struct err_ctx *e);
+must_check enum err vault_kv_write(struct vault *v, const char *path, const char *ciphertext, struct err_ctx *e);
+
+/*
+ * Whether Transit has the key, and derives: *ret_derived. Errors: ERR_VAULT_KEY; ERR_VAULT_DENIED, if this token may
+ * not look; those of vault_ask().
+ */
+must_check enum err vault_transit_look(struct vault *v, const char *key, bool *ret_derived, struct err_ctx *e);
+
+/* What the last login got: how long its token lives, and whether it is of a kind that is given back. */
+struct vault_login_info {
+	const char *address;
+	uint64_t ttl_s;
+	bool batch;
+};
+struct vault_login_info vault_login_info(const struct vault *v);
+
+/* What a server says of itself. e.code is ERR_OK if it is active. */
+struct vault_health {
+	const char *address;
+	bool standby;
+	char version[32];
+	struct err_ctx error;
+};
+/* Asks each address; there are as many as settings has. Errors: ERR_INTERRUPTED, ERR_NO_MEMORY. Blocks: as vault_ask(). */
+must_check enum err vault_survey(struct vault *v, struct vault_health ret[static VAULT_ADDRESSES_MAX],
+				 struct err_ctx *e);
+
+/*
+ * Takes the secret_id out of a wrapping token, once and only if it came from the role of that name.
+ * Errors: ERR_VAULT_WRAPPED, those of vault_ask().
+ */
+must_check enum err vault_unwrap_secret_id(struct vault *v, const struct secret *wrapped, const char *role,
+					   struct secret **ret, struct err_ctx *e);
+
+/* ---- for the modules of vault/ and the set-up ---- */
+
+/* What may be asked. */
+struct vault_question {
+	const char *method, *path;
+	const struct secret *body; /* or NULL */
+	const char *wrap_ttl;      /* or NULL */
+	bool once;                 /* an answer that was lost is not asked for again: it may have used something up */
+};
+
+/* The caller clears it. */
+struct vault_answer {
+	long status;
+	json_t *json; /* an object, or NULL for an empty answer */
+};
+void vault_answer_clear(struct vault_answer *a);
+DEFINE_CLEANUP(struct vault_answer *, vault_answer_clear)
+
+/*
+ * Asks, until there is an answer of status 200, 204, 400 or 404, which the caller judges: ERR_OK.
+ * Errors: ERR_VAULT_DOWN, _SEALED, _NO_LEADER, _BUSY, _ANSWER, _TLS, _CLOCK, _DENIED, _REDIRECT; ERR_INTERRUPTED,
+ * ERR_NO_MEMORY. Blocks: until the deadline.
+ */
+must_check enum err vault_ask(struct vault *v, const struct vault_question *q, struct vault_answer *ret,
+			      struct err_ctx *e);
+
+/* The same with a body of JSON, which it frees (NULL: none). */
+must_check enum err vault_ask_json(struct vault *v, const char *method, const char *path, json_t *body,
+				   struct vault_answer *ret, struct err_ctx *e);
+
+/* A text in an answer, such as "auth", "client_token"; NULL if it is not there. Borrowed. */
+const char *vault_answer_text(const struct vault_answer *a, const char *outer, const char *inner);
+
+/* True if one of the answer's "errors" has these words in it. */
+bool vault_answer_says(const struct vault_answer *a, const char *words);
+
+/* For what was not as the API promises. */
+enum err vault_answer_bad(const struct vault *v, const struct vault_question *q, const char *what, struct err_ctx *e);
+
+/* The same for a status that is no success: a 404 or 400 that means nothing special. */
+enum err vault_answer_unexpected(const struct vault *v, const struct vault_question *q, const struct vault_answer *a,
+				 struct err_ctx *e);
+
+/* ---- JSON with secrets in it ---- */
+
+enum { VAULT_BODY_MAX = 16 << 10 };
+
+/* A body that grows in locked memory. All zero before; body_take() ends it. */
+struct body {
+	struct secret *bytes;
+	size_t size;
+	bool failed; /* something had no room, or is no text for JSON */
+};
+void body_add(struct body *b, const char *json);
+/* A quoted string; bytes that JSON would have to escape are refused. */
+void body_add_secret(struct body *b, const struct secret *text);
+void body_add_base64(struct body *b, struct span bytes);
+/* Owns: the caller frees *ret; b is empty afterwards, on failure too. Errors: ERR_NO_MEMORY, ERR_BUG. */
+must_check enum err body_take(struct body *b, struct secret **ret, struct err_ctx *e);

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""A real OpenBao for a machine of the lab: set up by hand as an administrator would, with the least policy for a node.
+
+Guarantees: tokens and secret_ids are secret from when they are made (conftest.keep_secret).
+"""
+import base64
+import contextlib
+import json
+import os
+import subprocess
+import time
+import uuid
+
+import headers
+from conftest import ERRORS, assert_done, keep_secret, run, zseal
+
+ROLE = "zseal-a"
+NO_CONTEXT = base64.b64encode(bytes(32)).decode()
+
+
+class Vault:
+    """The world's development server, or its cluster, as one machine's key server and its administrator see it."""
+
+    def __init__(self, node, server=None):
+        self.node, self.server = node, server or node.world.bao()
+        self.address = self.server.leader().url if server else self.server.url
+        self.plain_address, self.ca = None if server else self.server.plain_url, self.server.ca
+        # not the root token, which is the word "root": it is looked for in all that is printed
+        self.token = str(uuid.uuid4())
+        self.must("POST", "auth/token/create", {"id": self.token, "policies": ["root"]}, token=self.server.token)
+        keep_secret(node.world, self.token)
+
+    def ask(self, method, path, body=None, token=None):
+        """(status, answer)."""
+        answer = self.server.api(method, path, body, self.token if token is None else token)
+        return answer.status, answer.json or {}
+
+    def must(self, method, path, body=None, token=None):
+        status, answer = self.ask(method, path, body, token)
+        assert status in (200, 204), (status, answer)
+        return answer
+
+
+def context_of(value):
+    """What Transit derives a slot's key with."""
+    slot = json.loads(value)
+    return base64.b64encode(uuid.UUID(slot["keyring"]).bytes + uuid.UUID(slot["uuid"]).bytes).decode()
+
+
+def policy(contexts, key="zfs-wrapper-tank"):
+    return json.dumps({"path": {
+        f"transit/decrypt/{key}": {
+            "capabilities": ["update"], "required_parameters": ["context"],
+            "allowed_parameters": {"ciphertext": [], "context": contexts}},
+        "auth/token/revoke-self": {"capabilities": ["update"]}}})
+
+
+def set_up(bao, token_type="batch"):
+    """Mounts, key, policy and role; the node's credentials in its credstore, plain."""
+    bao.must("POST", "sys/mounts/transit", {"type": "transit"})
+    bao.must("POST", "sys/auth/approle", {"type": "approle"})
+    bao.must("POST", "transit/keys/zfs-wrapper-tank", {"type": "aes256-gcm96", "derived": True})
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy(["none yet"])})
+    bao.must("POST", f"auth/approle/role/{ROLE}", {
+        "token_policies": ["zseal-a"], "token_type": token_type, "token_no_default_policy": True, "token_ttl": "60s"})
+    role_id = bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
+    give(bao.node, "zseal-vault-role-id", role_id)
+    new_secret_id(bao)
+    configure(bao)
+
+
+def new_secret_id(bao):
+    secret_id = bao.must("POST", f"auth/approle/role/{ROLE}/secret-id", {})["data"]["secret_id"]
+    give(bao.node, "zseal-vault-secret-id", secret_id)
+    return secret_id
+
+
+def give(node, name, text):
+    """A credential in the machine's credstore."""
+    keep_secret(node.world, text)
+    folder = node.path("/etc/credstore")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o600)
+
+
+def configure(bao, *lines, unlock=("order = vault, tpm2",), address=None):
+    text = "\n".join(["[vault]", *(f"address = {one}" for one in address or [bao.address]), f"ca = {bao.ca}", *lines,
+                      "[unlock]", *unlock, "[scrypt]", "time = 1", "memory = 16", ""])
+    bao.node.path("/etc/zseal/zseal.conf").write_text(text)
+
+
+def allow(bao, *names, dataset="tank", key="zfs-wrapper-tank"):
+    """The node's policy names the contexts of these slots."""
+    slots = headers.read(bao.node, dataset).slots
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy([context_of(slots[name]) for name in names], key)})
+
+
+def admin(bao, *argv, **kw):
+    """zseal with an administrator's token."""
+    return zseal(bao.node, *argv, env={"BAO_TOKEN": bao.token, **kw.pop("env", {})}, **kw)
+
+
+def add_slot(bao, *argv):
+    """Adds a vault slot to tank; the node's policy allows its context from then on."""
+    return assert_done(admin(bao, "slot", "add", "tank", "vault", *argv))
+
+
+def open_policy(bao, key="zfs-wrapper-tank"):
+    """Any context, until the slot that is to be made has one."""
+    text = policy([], key).replace('"required_parameters": ["context"], ', "")
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": text})
+
+
+def sentence(error):
+    return ERRORS[error].sentence
+
+
+def role_id(bao):
+    return bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
+
+
+def log_in(bao):
+    """A token such as the node's own login gets."""
+    secret_id = bao.must("POST", f"auth/approle/role/{ROLE}/secret-id", {})["data"]["secret_id"]
+    return bao.must("POST", "auth/approle/login", {"role_id": role_id(bao), "secret_id": secret_id},
+                    token="")["auth"]["client_token"]
+
+
+def set_token_type(bao, kind):
+    bao.must("POST", f"auth/approle/role/{ROLE}", {"token_type": kind})
+
+
+def decrypt(bao, value):
+    """The slot secret, as whoever may ask Transit gets it."""
+    protect = json.loads(value)["protect"]
+    answer = bao.must("POST", f"transit/decrypt/{protect['key']}",
+                      {"ciphertext": protect["ciphertext"], "context": context_of(value)})
+    return base64.b64decode(answer["data"]["plaintext"])
+
+
+@contextlib.contextmanager
+def key_file(node):
+    """A raw key in the machine's memory."""
+    key = os.urandom(32)
+    keep_secret(node.world, key)
+    path = node.path("/run/lab/tmp/key")
+    path.write_bytes(key)
+    path.chmod(0o600)
+    try:
+        yield "/run/lab/tmp/key"
+    finally:
+        path.unlink()
+
+
+SILENT = """
+import socket
+listener = socket.create_server(("127.0.0.1", 8299))
+kept = []
+print("ready", flush=True)
+while True:
+    kept.append(listener.accept())
+    open("/run/lab/tmp/connected", "w").close()
+"""
+
+
+@contextlib.contextmanager
+def silent_server(node):
+    """Takes connections, and never says anything."""
+    with node.popen(["/usr/bin/python3", "-c", SILENT], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield "https://127.0.0.1:8299"
+        finally:
+            process.kill()
+
+
+def await_connection(node):
+    deadline = time.monotonic() + 30
+    while not node.path("/run/lab/tmp/connected").exists():
+        assert time.monotonic() < deadline, "nobody connects"
+        time.sleep(0.02)
+
+
+def await_event(node, **fields):
+    """Until the journal has an entry with these."""
+    deadline = time.monotonic() + 60
+    while not any(fields.items() <= entry.items() for entry in node.journal()):
+        assert time.monotonic() < deadline, f"nothing in the journal with {fields}"
+        time.sleep(0.05)
+
+
+def encrypt_credentials(node):
+    """To the host's key alone."""
+    folder = node.path("/etc/credstore.encrypted")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    run(node, "systemd-creds", "setup")
+    for name in ("zseal-vault-role-id", "zseal-vault-secret-id"):
+        run(node, "systemd-creds", "encrypt", "--with-key=host", f"--name={name}", f"/etc/credstore/{name}",
+            f"/etc/credstore.encrypted/{name}")
+        (node.path("/etc/credstore") / name).unlink()
+
+
+def forget_host_key(node):
+    path = node.path("/var/lib/systemd/credential.secret")
+    run(node, "chattr", "-i", "/var/lib/systemd/credential.secret")
+    path.unlink()
+    run(node, "systemd-creds", "setup")
