@@ -61,8 +61,8 @@ def image():
 
 
 def built(tree):
-    """zseal, built by `make install` in the image's tree, as an archive of what that installs. Kept in build/vm, so that
-    only what has changed is compiled."""
+    """zseal, built by `make install` in the image's tree, as an archive of what that installs. The build stays in
+    build/vm, so that only what has changed is compiled."""
     folder = ROOT / "build/vm"
     (folder / "source").mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "wb") as lock:
@@ -81,7 +81,8 @@ def _install(folder, tree):
             make -C /mnt/zseal/source install DESTDIR=/mnt/zseal/installed"""
     with open(folder / "log", "wb") as log:
         with subprocess.Popen(["tar", "-C", folder / "source", "-x"], stdin=subprocess.PIPE) as unpack:
-            subprocess.run(["tar", "-C", ROOT, "-c", "--null", "-T", "-"], input=present, stdout=unpack.stdin, check=True)
+            subprocess.run(["tar", "-C", ROOT, "-c", "--null", "-T", "-"], input=present, stdout=unpack.stdin,
+                           check=True)
             unpack.stdin.close()
         done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script], stdout=log,
                               stderr=log, stdin=subprocess.DEVNULL, timeout=_BUILD_TIMEOUT_S, check=False)
@@ -153,13 +154,13 @@ class _Line:
 
 
 class Tpm:
-    """The machine's TPM; what happens to it from outside needs the machine to be off, or takes effect at its next boot."""
+    """The machine's TPM."""
 
     def __init__(self, machine):
         self._machine = machine
 
     def replace(self):
-        """Another TPM: its owner seed is new, whatever was sealed by the old one is lost. For the machine that is off."""
+        """Another one: its owner seed is new, whatever was sealed by the old one is lost. The machine must be off."""
         if self._machine.running():
             raise LabError("a TPM is not replaced while the machine is on")
         shutil.rmtree(self._machine.folder / "tpm")
@@ -248,7 +249,7 @@ class Machine:
             "virtserialport,chardev=lab,name=lab",
             "-device", "virtio-rng-pci",
             "-kernel", str(self.image / "kernel"), "-initrd", str(self.image / "initrd"), "-append",
-            f"root=/dev/vda rw console=ttyS0 panic=-1 {self.append}".strip(),
+            f"root=LABEL=root rootdelay=120 rw console=ttyS0 panic=-1 {self.append}".strip(),
         ]
 
     def start(self):
@@ -258,9 +259,9 @@ class Machine:
         self._off = False
         ours, theirs = socket.socketpair()
         with self._start_swtpm() as tpm, theirs, open(self.folder / "qemu.log", "ab") as log:
-            self._qemu = subprocess.Popen(self._qemu_arguments(tpm.fileno(), theirs.fileno()),
-                                          pass_fds=[tpm.fileno(), theirs.fileno()], stdin=subprocess.DEVNULL, stdout=log,
-                                          stderr=log, preexec_fn=_end_with_parent)
+            fds = [tpm.fileno(), theirs.fileno()]
+            self._qemu = subprocess.Popen(self._qemu_arguments(*fds), pass_fds=fds, stdin=subprocess.DEVNULL,
+                                          stdout=log, stderr=log, preexec_fn=_end_with_parent)
         self._line = _Line(ours)
         self._line.send_agent()
         if self._receive_or_fail(time.monotonic() + _BOOT_TIMEOUT_S)[0] != b"H":

@@ -76,8 +76,8 @@ def zseal_with_key(vm, key, *argv, status=0):
 
 
 def shown_key(vm, *argv):
-    """A person runs zseal at a terminal, writes the recovery key down and types two groups back. All that was shown, and
-    the key."""
+    """A person runs zseal at a terminal, writes the recovery key down and types two groups back. Gives all that was
+    shown, and the key."""
     def group(screen):
         number = int(re.findall(r"Type group (\d)", screen)[-1])
         return KEY.search(screen).group().split("-")[number - 1] + "\n"
