@@ -20,12 +20,6 @@ from machine import Machine  # pylint: disable=wrong-import-position
 KEY = re.compile(r"\b(?:[cbdefghijklnrtuv]{6}-){7}[cbdefghijklnrtuv]{6}\b")
 
 
-class Result(NamedTuple):
-    """What a program said."""
-    status: int
-    text: str
-
-
 class Pool(NamedTuple):
     """A pool that zseal made or took over, and what its owner has on paper."""
     name: str
@@ -57,22 +51,22 @@ def run(vm, *argv, **kw):
     return vm.run(list(argv), check=True, **kw).stdout
 
 
-def zseal(vm, *argv, status=0, **kw):
-    """Runs zseal, which must end so, and gives all that it said."""
-    done = vm.run(["zseal", *argv], **kw)
+def _said(vm, done, status):
     said = done.stdout + done.stderr
     assert_nothing_secret(vm, "the output", said)
-    assert done.returncode == status, said
+    assert done.returncode == status, f"exit status {done.returncode}, not {status}:\n{said}"
     return said
+
+
+def zseal(vm, *argv, status=0):
+    """Runs zseal, which must end so, and gives all that it said."""
+    return _said(vm, vm.run(["zseal", *argv]), status)
 
 
 def zseal_with_key(vm, key, *argv, status=0):
     """The same with a recovery key as --recovery-fd."""
-    done = vm.run(["sh", "-c", '"$@" --recovery-fd 3 3<&0 0</dev/null', "sh", "zseal", *argv], input=key + "\n")
-    said = done.stdout + done.stderr
-    assert_nothing_secret(vm, "the output", said)
-    assert done.returncode == status, said
-    return said
+    script = '"$@" --recovery-fd 3 3<&0 0</dev/null'
+    return _said(vm, vm.run(["sh", "-c", script, "sh", "zseal", *argv], input=key + "\n"), status)
 
 
 def shown_key(vm, *argv):
