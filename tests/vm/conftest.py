@@ -5,7 +5,9 @@ called and judged there.
 Guarantees: nothing that a test knows to be secret was in anything that zseal printed.
 """
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +32,8 @@ class Pool(NamedTuple):
 @pytest.fixture(scope="module")
 def vm():
     """Off until its first program is run. What broke is in its folder, which is named when it does not answer."""
+    if os.geteuid() != 0:
+        pytest.skip("this machine can't: only root can make the image of a virtual machine")
     with Machine() as made:
         made.world, made.secrets = made, set()
         yield made
@@ -87,6 +91,17 @@ def shown_key(vm, *argv):
 def pool_of(vm, name, key):
     keyring = json.loads(run(vm, "zfs", "get", "-H", "-o", "value", "zseal:keyring", name))
     return Pool(name, key, keyring["rings"][0]["ring"]["uuid"])
+
+
+def follow(vm, document, *sections, change=str, **kw):
+    """Does in a fresh shell what these sections of a document say; gives how it ended. change is for what a reader puts
+    in, names of disks and pools. Keywords as Machine.run(): pty and input for a dialogue."""
+    steps = subprocess.run([ROOT / "tools/document-blocks", ROOT / document, *sections], check=True, capture_output=True,
+                           text=True).stdout
+    vm.put("/run/steps", change(steps))
+    done = vm.run(["bash", "--norc", "/run/steps"], **kw)
+    assert_nothing_secret(vm, "what a document's steps show", done.stdout + done.stderr)
+    return done
 
 
 def is_locked(vm, dataset):

@@ -2,10 +2,8 @@
 """A pool that was there before zseal: taken over while it is in use, opened at a restart, by a unit with a credential,
 after the TPM was exchanged, and without zseal. The tests are one story, see test_story.py.
 """
-import subprocess
-
 import pytest
-from conftest import (ROOT, is_locked, keep_secret, mounted, pool_of, run, shown_key, zseal, zseal_with_key)
+from conftest import follow, is_locked, keep_secret, mounted, pool_of, run, shown_key, zseal, zseal_with_key
 
 PIN = "1234 is a PIN"
 NOT_ITS_KEY = "treljv-tlddvi-fjchnk-frdlgt-renftc-kuurci-lltkfu-lkuffr"
@@ -70,10 +68,8 @@ def test_unit_opens_with_a_credential(vm):
 @pytest.mark.usefixtures("tank")
 def test_steps_without_zseal_open_it(vm):
     zseal(vm, "lock", "--unmount", "tank")
-    steps = subprocess.run([ROOT / "tools/document-blocks", ROOT / "docs/without-zseal.md", *WITHOUT_ZSEAL], check=True,
-                           capture_output=True, text=True).stdout
-    vm.put("/run/steps", steps.replace("slot_named tpm2-a", "slot_named tpm2-vm"))
-    done = vm.run(["bash", "/run/steps"])
+    done = follow(vm, "docs/without-zseal.md", *WITHOUT_ZSEAL,
+                  change=lambda steps: steps.replace("slot_named tpm2-a", "slot_named tpm2-vm"))
     assert not is_locked(vm, "tank"), done.stdout + done.stderr
     assert "the MAC is right" in done.stdout
     run(vm, "zfs", "mount", "-a")
