@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "virtual"))
 
-from machine import Machine, ProgramError, _Line  # pylint: disable=wrong-import-position
+from machine import LabError, Machine, ProgramError, _Line  # pylint: disable=wrong-import-position
 
 
 class Here(Machine):
@@ -65,7 +65,8 @@ def test_terminal_is_typed_at_when_it_asks(here):
     assert status == 1 and screen.startswith("/dev/pts/") and "24 120\nPIN: got 1234\nmore: 1\n" in screen
 
 
-def test_program_that_takes_too_long_is_killed(here):
-    with pytest.raises(subprocess.TimeoutExpired):
-        here.run(["sh", "-c", "sleep 1000 & wait"], timeout=1, cwd="/")
+@pytest.mark.parametrize("terminal", [False, True])
+def test_program_that_takes_too_long_is_killed(here, terminal):
+    with pytest.raises(LabError, match="so far:\nsomething"):
+        here.run(["sh", "-c", "echo something; sleep 1000 & wait"], timeout=2, cwd="/", pty=terminal)
     assert said(here, "echo", "still there") == (0, "still there\n", "")

@@ -68,16 +68,18 @@ class Program:
     def __init__(self, argv, env, cwd, terminal):
         self._input, self._ends = b"", False
         environment = {name: value for name, value in {**ENVIRONMENT, **env}.items() if value is not None}
-        common = {"env": environment, "cwd": cwd, "start_new_session": True}
+        common = {"env": environment, "cwd": cwd}
         if terminal:
             master, slave = open_terminal(terminal)
-            self.process = subprocess.Popen(["setsid", "--ctty", "--wait", *argv], stdin=slave, stdout=slave,
-                                            stderr=slave, **common)
+            # setsid becomes the program: it is not the leader of a group, so it need not fork
+            self.process = subprocess.Popen(["setsid", "--ctty", *argv], stdin=slave, stdout=slave, stderr=slave,
+                                            **common)
             os.close(slave)
             self.stdin, self.outputs = master, {master: b"O"}
         else:
             pipe = subprocess.PIPE
-            self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, **common)
+            self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0,
+                                            start_new_session=True, **common)
             self.stdin = self.process.stdin.fileno()
             self.outputs = {self.process.stdout.fileno(): b"O", self.process.stderr.fileno(): b"R"}
         self._terminal = bool(terminal)

@@ -249,7 +249,7 @@ class Machine:
             "virtserialport,chardev=lab,name=lab",
             "-device", "virtio-rng-pci",
             "-kernel", str(self.image / "kernel"), "-initrd", str(self.image / "initrd"), "-append",
-            f"root=LABEL=root rootdelay=120 rw console=ttyS0 panic=-1 {self.append}".strip(),
+            f"root=LABEL=root rw console=ttyS0 panic=-1 {self.append}".strip(),
         ]
 
     def start(self):
@@ -367,7 +367,8 @@ class Machine:
             self._line.send(b"K")
             while self._receive_or_fail(time.monotonic() + _STOP_TIMEOUT_S)[0] != b"X":
                 pass
-            raise subprocess.TimeoutExpired(argv, 0, said[b"O"] + said[b"R"]) from None
+            shown = (said[b"O"] + said[b"R"]).decode(errors="replace")
+            raise LabError(f"{argv} took too long; it showed so far:\n{shown}") from None
         return message or self._receive_or_fail(0)
 
     # What it left
