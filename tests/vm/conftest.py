@@ -73,14 +73,14 @@ def zseal_with_key(vm, key, *argv, status=0):
     return _said(vm, vm.run(["sh", "-c", script, "sh", "zseal", *argv], input=key + "\n"), status)
 
 
-def shown_key(vm, *argv):
-    """A person runs zseal at a terminal, writes the recovery key down and types two groups back. Gives all that was
-    shown, and the key."""
+def shown_key(vm, *argv, then=()):
+    """A person runs zseal at a terminal, writes the recovery key down and types two groups back, then answers what else
+    is asked. Gives all that was shown, and the key."""
     def group(screen):
         number = int(re.findall(r"Type group (\d)", screen)[-1])
         return KEY.search(screen).group().split("-")[number - 1] + "\n"
 
-    done = vm.run(["zseal", *argv], pty=True, input=[("Type group", group)] * 2)
+    done = vm.run(["zseal", *argv], pty=True, input=[("Type group", group)] * 2 + list(then))
     assert done.returncode == 0, done.stdout
     key = KEY.search(done.stdout).group()
     for part in (key, key.replace("-", ""), *key.split("-")):
