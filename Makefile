@@ -2,7 +2,7 @@
 #
 # The door to zseal. meson.build describes the build; what is here only calls what does the work.
 
-.PHONY: help demo check check-fast fuzz bench build build-asan install lab format clean
+.PHONY: help demo check check-fast check-vm fuzz bench build build-asan install lab format clean
 .DEFAULT_GOAL := help
 
 help: ## tells what can be made
@@ -20,6 +20,10 @@ check: ## installs what is missing and runs every test
 
 check-fast: ## builds, then runs the unit tests and the checks of the source only
 	tests/run --quick
+
+check-vm: ## runs the tests in virtual machines only, with the kernel's ZFS and measured boots
+	tools/setup lab vm test
+	tests/run --stage vm
 
 FUZZ_SECONDS ?= 600
 
