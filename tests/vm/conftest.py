@@ -73,19 +73,28 @@ def zseal_with_key(vm, key, *argv, status=0):
     return _said(vm, vm.run(["sh", "-c", script, "sh", "zseal", *argv], input=key + "\n"), status)
 
 
+def _group(screen):
+    number = int(re.findall(r"Type group (\d)", screen)[-1])
+    return KEY.search(screen).group().split("-")[number - 1] + "\n"
+
+
+TYPED_BACK = [("Type group", _group)] * 2
+
+
+def keep_shown_key(vm, screen):
+    """The recovery key that was shown there, from now on a secret."""
+    key = KEY.search(screen).group()
+    for part in (key, key.replace("-", ""), *key.split("-")):
+        keep_secret(vm, part)
+    return key
+
+
 def shown_key(vm, *argv, then=()):
     """A person runs zseal at a terminal, writes the recovery key down and types two groups back, then answers what else
     is asked. Gives all that was shown, and the key."""
-    def group(screen):
-        number = int(re.findall(r"Type group (\d)", screen)[-1])
-        return KEY.search(screen).group().split("-")[number - 1] + "\n"
-
-    done = vm.run(["zseal", *argv], pty=True, input=[("Type group", group)] * 2 + list(then))
+    done = vm.run(["zseal", *argv], pty=True, input=[*TYPED_BACK, *then])
     assert done.returncode == 0, done.stdout
-    key = KEY.search(done.stdout).group()
-    for part in (key, key.replace("-", ""), *key.split("-")):
-        keep_secret(vm, part)
-    return done.stdout, key
+    return done.stdout, keep_shown_key(vm, done.stdout)
 
 
 def pool_of(vm, name, key):
@@ -93,13 +102,18 @@ def pool_of(vm, name, key):
     return Pool(name, key, keyring["rings"][0]["ring"]["uuid"])
 
 
-def follow(vm, document, *sections, change=str, **kw):
-    """Does in a fresh shell what these sections of a document say; gives how it ended. change is for what a reader puts
-    in, names of disks and pools. Keywords as Machine.run(): pty and input for a dialogue."""
-    steps = subprocess.run([ROOT / "tools/document-blocks", ROOT / document, *sections], check=True, capture_output=True,
-                           text=True).stdout
-    vm.put("/run/steps", change(steps))
-    done = vm.run(["bash", "--norc", "/run/steps"], **kw)
+def steps_of(document, *sections, world=None):
+    """What a reader of these sections pastes; world: only the blocks that are marked for it."""
+    marked = ["--for", world] if world else []
+    return subprocess.run([ROOT / "tools/document-blocks", *marked, ROOT / document, *sections], check=True,
+                          capture_output=True, text=True).stdout
+
+
+def follow(vm, steps, *options, **kw):
+    """Does them in a fresh shell; gives how it ended. options: bash's own. Keywords as Machine.run(): pty and input for
+    a dialogue."""
+    vm.put("/run/steps", steps)
+    done = vm.run(["bash", "--norc", *options, "/run/steps"], **kw)
     assert_nothing_secret(vm, "what a document's steps show", done.stdout + done.stderr)
     return done
 

@@ -3,7 +3,8 @@
 after the TPM was exchanged, and without zseal. The tests are one story, see test_story.py.
 """
 import pytest
-from conftest import follow, is_locked, keep_secret, mounted, pool_of, run, shown_key, zseal, zseal_with_key
+from conftest import (follow, is_locked, keep_secret, mounted, pool_of, run, shown_key, steps_of, zseal,
+                      zseal_with_key)
 
 PIN = "1234 is a PIN"
 NOT_ITS_KEY = "treljv-tlddvi-fjchnk-frdlgt-renftc-kuurci-lltkfu-lkuffr"
@@ -68,8 +69,8 @@ def test_unit_opens_with_a_credential(vm):
 @pytest.mark.usefixtures("tank")
 def test_steps_without_zseal_open_it(vm):
     zseal(vm, "lock", "--unmount", "tank")
-    done = follow(vm, "docs/without-zseal.md", *WITHOUT_ZSEAL,
-                  change=lambda steps: steps.replace("slot_named tpm2-a", "slot_named tpm2-vm"))
+    steps = steps_of("docs/without-zseal.md", *WITHOUT_ZSEAL).replace("slot_named tpm2-a", "slot_named tpm2-vm")
+    done = follow(vm, steps)
     assert not is_locked(vm, "tank"), done.stdout + done.stderr
     assert "the MAC is right" in done.stdout
     run(vm, "zfs", "mount", "-a")
