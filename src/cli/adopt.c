@@ -91,6 +91,25 @@ static enum err get_key(struct work *w, struct err_ctx *e)
 	return err;
 }
 
+/*
+ * Whether what an earlier run took the key out of is still there and still holds it, so that it can be named. Not asked
+ * for where a person would have to answer; what does not open now is nobody's business here.
+ */
+static void look_again(struct work *w)
+{
+	_cleanup_secret_ struct secret *given = NULL, *key = NULL;
+	struct source *s = &w->source;
+	struct err_ctx ignored = { 0 };
+
+	if (s->kind != SOURCE_TPM && s->kind != SOURCE_CLEVIS)
+		return;
+	w->key_given = !source_get(s, &w->session, &w->adoption.check, &given, &ignored) &&
+		       !adopt_key_make(given, &w->adoption.check, &key, &ignored) &&
+		       secret_equal(key, w->adoption.key);
+	if (s->kind == SOURCE_TPM && !w->key_given)
+		*s = (struct source){ .kind = SOURCE_NONE };
+}
+
 /* What an earlier adoption has done need not be asked for again; what was given names the leftovers all the same. */
 static enum err get_key_once(struct work *w, struct err_ctx *e)
 {
@@ -98,6 +117,7 @@ static enum err get_key_once(struct work *w, struct err_ctx *e)
 		return get_key(w, e);
 	if (source_choose(w->inv, &w->adoption.check, &w->source, NULL))
 		w->source = (struct source){ .kind = SOURCE_NONE };
+	look_again(w);
 	return ERR_OK;
 }
 
