@@ -252,9 +252,7 @@ static enum err try_in_order(const struct keyring *k, const struct open_request 
 /* One that belongs to another machine, or that only a newer zseal understands, is none that should have opened. */
 static bool should_have_opened(enum err err)
 {
-	enum err_class class = err_info(err)->class;
-
-	return class == CLASS_UNAVAILABLE || class == CLASS_REFUSED || class == CLASS_CORRUPT;
+	return err && err != ERR_FORMAT_NEWER && err_info(err)->class != CLASS_NOT_MINE;
 }
 
 static void look_for_fallback(const struct keyring *k, struct opening *o)

@@ -599,7 +599,7 @@ def test_zfs_dies_in_the_middle(node, keyformat):
     steps, ended = steps_of(node, attempt.argv, **attempt.fds)
     assert_done(attempt.finish(ended))
     first = next(i for i, step in enumerate(steps) if step.call == "renameat")
-    calls = [step for step in steps[first:] if step.call == "ioctl"]
+    calls = [step for step in steps[first:] if step.call == "sendmsg"]
     assert calls
     failed = 0
     for step in calls[::max(1, len(calls) // 4)]:
