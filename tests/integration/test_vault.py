@@ -7,6 +7,7 @@ import time
 import pytest
 
 import headers
+import steps
 import vaulting
 from conftest import (assert_done, assert_opens, assert_refused, assert_said, create_pool, is_locked, keep_secret, lock,
                       one_zfs, pipe_with, run, zseal)
@@ -424,7 +425,8 @@ def test_encrypted_credential_of_another_machine(bao):
 # ---- what is loaded ----
 
 def opened_files(node, *argv):
-    run(node, "strace", "-f", "-o", "/run/lab/tmp/opened", "-e", "trace=openat,connect", *argv)
+    run(node, "strace", "-f", "-o", "/run/lab/tmp/opened", "-e", "trace=openat,connect", *argv,
+        env=steps.environment())
     return node.path("/run/lab/tmp/opened").read_text()
 
 

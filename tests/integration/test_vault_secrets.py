@@ -6,7 +6,7 @@ import pytest
 import vaulting
 from canaries import Search, secrets_of
 from conftest import assert_done, create_pool, one_zfs, pipe_with, run, zseal
-from steps import EXIT, SANITIZED, needs_strace, programs, run_with_pause, steps_of
+from steps import EXIT, SANITIZED, environment, needs_strace, programs, run_with_pause, steps_of
 from vaulting import add_slot, admin
 
 pytestmark = [one_zfs, needs_strace]
@@ -68,7 +68,7 @@ if not SANITIZED:
 def executed(bao, *argv, env=None, **kw):
     """Arguments and environments of zseal's children, not its own."""
     run(bao.node, "strace", "-f", "-qq", "-v", "-s", "100000", "-e", "trace=execve", "-o", "/run/lab/tmp/exec", *argv,
-        env=env, **kw)
+        env=environment() | (env or {}), **kw)
     return [line for line in bao.node.path("/run/lab/tmp/exec").read_text().splitlines() if '["zseal"' not in line]
 
 
