@@ -87,6 +87,18 @@ static enum err read_bytes(int fd, struct secret *room, size_t *ret_size, struct
 	return ERR_OK;
 }
 
+enum err credential_cut(struct secret *s, size_t size, struct err_ctx *e)
+{
+	if (size > 0 && secret_data(s)[size - 1] == '\n')
+		size--;
+	if (size == 0)
+		return err_set(e, ERR_CREDENTIAL, "it is empty");
+	if (size > CREDENTIAL_MAX)
+		return err_set(e, ERR_CREDENTIAL, "it has more than %d bytes", CREDENTIAL_MAX);
+	secret_shrink(s, size);
+	return ERR_OK;
+}
+
 static enum err read_file(int fd, struct secret **ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *s = NULL;
@@ -95,17 +107,11 @@ static enum err read_file(int fd, struct secret **ret, struct err_ctx *e)
 
 	if (!r)
 		r = read_bytes(fd, s, &size, e);
-	if (r)
-		return r;
-	if (size > 0 && secret_data(s)[size - 1] == '\n')
-		size--;
-	if (size == 0)
-		return err_set(e, ERR_CREDENTIAL, "it is empty");
-	if (size > CREDENTIAL_MAX)
-		return err_set(e, ERR_CREDENTIAL, "it has more than %d bytes", CREDENTIAL_MAX);
-	secret_shrink(s, size);
-	*ret = TAKE(s);
-	return ERR_OK;
+	if (!r)
+		r = credential_cut(s, size, e);
+	if (!r)
+		*ret = TAKE(s);
+	return r;
 }
 
 enum err credential_read(const char *name, struct secret **ret, struct err_ctx *e)

@@ -16,3 +16,6 @@ enum { CREDENTIAL_MAX = 1024 }; /* bytes, without the line end */
  * name or begins with a dot; ERR_NO_MEMORY.
  */
 must_check enum err credential_read(const char *name, struct secret **ret, struct err_ctx *e);
+
+/* Makes s what a credential's first size bytes are without one line end. Errors: ERR_CREDENTIAL if empty or too long. */
+must_check enum err credential_cut(struct secret *s, size_t size, struct err_ctx *e);

@@ -107,20 +107,6 @@ static enum err decrypt(const char *name, const char *path, struct deadline dead
 	return ERR_OK;
 }
 
-static enum err cut(struct secret *s, struct err_ctx *e)
-{
-	size_t size = secret_size(s);
-
-	if (secret_data(s)[size - 1] == '\n')
-		size--;
-	if (size == 0)
-		return err_set(e, ERR_CREDENTIAL, "it is empty");
-	if (size > CREDENTIAL_MAX)
-		return err_set(e, ERR_CREDENTIAL, "it has more than %d bytes", CREDENTIAL_MAX);
-	secret_shrink(s, size);
-	return ERR_OK;
-}
-
 enum err credstore_read(const char *name, struct deadline deadline, struct secret **ret, bool *ret_plain,
 			struct err_ctx *e)
 {
@@ -133,7 +119,7 @@ enum err credstore_read(const char *name, struct deadline deadline, struct secre
 	else if (!err)
 		err = decrypt(name, place.path, deadline, &s, e);
 	if (!err)
-		err = cut(s, e);
+		err = credential_cut(s, secret_size(s), e);
 	if (err)
 		return err_wrap(e, err, "credential %s", name);
 	*ret = TAKE(s);

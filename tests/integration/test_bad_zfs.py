@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -236,8 +237,9 @@ def suspended(node, pool):
     try:
         wait_until_traced(node.engine.pid)
         with node.popen(["zfs", "set", "org:touched=yes", pool]) as writer:
+            deadline = time.monotonic() + 60
             while run(node, "zpool", "list", "-H", "-o", "health", pool) != "SUSPENDED\n":
-                assert writer.poll() is None, "the pool takes writes"
+                assert writer.poll() is None and time.monotonic() < deadline, "the pool takes writes"
             yield
             strace.terminate()
             strace.wait()
