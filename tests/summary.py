@@ -21,6 +21,7 @@ from pathlib import Path
 EXCUSE = "this machine can't:"
 SKIP_ALL = "1..0 # SKIP "  # TAP of a program that skips all of its tests, which meson passes on as it is
 DETAIL_LINES = 40
+REPEATED = 5  # failures, in the summary of all stages
 
 
 @dataclass
@@ -108,8 +109,8 @@ def read_stages(folder):
         return {}
 
 
-def print_details(result):
-    for name, details in result.failed:
+def print_details(failed):
+    for name, details in failed:
         print(f"FAILED {name}")
         for line in details.splitlines()[:DETAIL_LINES * 2]:
             print(f"    {line}")
@@ -126,8 +127,9 @@ def print_summary(folder, in_ci):
         total += read_stage(folder, name, kind)
     for name, reason in total.skipped:
         print(f"skipped {name}: {reason}")
-    for name, _ in total.failed:
-        print(f"failed {name}")
+    print_details(total.failed[:REPEATED])  # again: who reads the end of a long log sees why
+    for name, _ in total.failed[REPEATED:]:
+        print(f"FAILED {name}")
     if in_ci and unexcused(total):
         print(f'in CI, a skip is a failure unless its reason starts with "{EXCUSE}"')
     print(f"zseal: {total}")
@@ -138,7 +140,7 @@ def main(arguments):
     match arguments:
         case ["--stage", name, folder]:
             result = read_stage(Path(folder), name, read_stages(Path(folder))[name])
-            print_details(result)
+            print_details(result.failed)
             print(f"   {result}")
             return 1 if result.failed else 0
         case [folder]:

@@ -6,8 +6,8 @@ import re
 import pytest
 
 import headers
+import steps
 from conftest import COLOURS, Dialogue, assert_done, create_pool, keep_secret, lock, one_zfs, run, zseal
-from steps import needs_strace
 from typed import configure_cheap, zseal_given
 
 pytestmark = one_zfs
@@ -103,7 +103,7 @@ def slowly(line):
     return f"strace -f -qq -o /dev/null -e trace=sendmsg -e inject=sendmsg:delay_enter=30000 {line}"
 
 
-@needs_strace
+@steps.needs_strace
 @pytest.mark.parametrize("verb, doing", [("unlock", "unlocking"), ("lock", "locking"), ("header verify", "proving key")])
 def test_progress_counts_roots_and_goes(node, verb, doing):
     tank = create_pool(node)
@@ -112,7 +112,7 @@ def test_progress_counts_roots_and_goes(node, verb, doing):
     assert_done(zseal(node, "header", "backup", "tank"))
     if verb != "lock":
         assert_done(zseal(node, "lock", "tank"))
-    raw = at_terminal(node, slowly(f"zseal {verb} tank"))
+    raw = at_terminal(node, slowly(f"zseal {verb} tank"), **steps.environment())
     assert re.search(re.escape(REWRITE) + doing + r"\D* (\d+) of 13 …\r", raw), raw
     assert "…" not in COLOURS.sub("", without_progress(raw)), "nothing of it stays"
     if verb != "header verify":

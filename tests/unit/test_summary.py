@@ -85,3 +85,10 @@ def test_details_of_one_stage(tmp_path):
     status, _, said = summarize(tmp_path, "--stage", "unit")
     assert status == 1 and "FAILED c: b" in said and "expected 1" in said and "got 2" in said
     assert "cc: no such file" in summarize(tmp_path, "--stage", "build")[2]
+
+
+def test_summary_says_why_again(tmp_path):
+    """Who looks at a long log looks at its end."""
+    stage(tmp_path, "unit", "tests", 99, suite(PASS), log="LeakSanitizer: 16 bytes of zseal_open\n")
+    said = summarize(tmp_path)[2]
+    assert "FAILED unit" in said and "16 bytes of zseal_open" in said
