@@ -25,6 +25,14 @@ _SERVERS = {
     "other-ca": ("other-ca", -1, 30, _GOOD_NAMES),
 }
 
+# What a client may show: the same, but for names. "soon" has a sixteenth of its life left.
+_CLIENTS = {
+    "good": ("ca", -1, 30),
+    "other-ca": ("other-ca", -1, 30),
+    "expired": ("ca", -30, -1),
+    "soon": ("ca", -30, 2),
+}
+
 
 def _name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -55,14 +63,15 @@ class Certificates:
         self.other_ca = self.folder / "other-ca.pem"
         for kind, (authority, begins, ends, names) in _SERVERS.items():
             self._issue(f"server-{kind}", authority, begins, ends, ExtendedKeyUsageOID.SERVER_AUTH, names)
-        for kind, authority in (("good", "ca"), ("other-ca", "other-ca")):
-            self._issue(f"client-{kind}", authority, -1, 30, ExtendedKeyUsageOID.CLIENT_AUTH, ("node.test",))
+        for kind, (authority, begins, ends) in _CLIENTS.items():
+            self._issue(f"client-{kind}", authority, begins, ends, ExtendedKeyUsageOID.CLIENT_AUTH, ("node.test",))
 
     def server(self, kind="good"):
         """Paths of certificate and key; kinds are good, expired, not-yet-valid, wrong-name, other-ca."""
         return self.folder / f"server-{kind}.pem", self.folder / f"server-{kind}.key"
 
     def client(self, kind="good"):
+        """The same; kinds are good, expired, soon, other-ca."""
         return self.folder / f"client-{kind}.pem", self.folder / f"client-{kind}.key"
 
     def _write(self, name, data):

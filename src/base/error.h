@@ -180,6 +180,14 @@ enum err_class {
 	  "encrypt it (systemd-creds encrypt), or chown root and chmod 600; then replace it: it may be known")         \
 	X(VAULT_LOGIN, "vault-login", REFUSED, "Vault does not accept this machine's role_id and secret_id",           \
 	  "give it a new secret_id; zseal tried once only, since Vault locks a role after a few")                      \
+	X(VAULT_LOGIN_CERT, "vault-login-cert", REFUSED, "Vault does not accept this machine's certificate",           \
+	  "compare its dates and issuer with bao read auth/cert/certs/zseal-NODE; the servers' listeners must ask for it") \
+	X(VAULT_CLIENT_CERT, "vault-client-cert", REFUSED, "this machine's certificate for Vault cannot be used",      \
+	  "see [vault] client-cert and client-key in zseal.conf: PEM, without a password, of one another")             \
+	X(VAULT_LOGIN_ENDS, "vault-login-ends", STATE, "this machine's secret_id for Vault ends soon",                 \
+	  "zseal vault renew, if zseal vault setup --renewable allowed it; else a new one by zseal vault enroll")      \
+	X(VAULT_CERT_ENDS, "vault-cert-ends", STATE, "this machine's certificate for Vault ends soon",                 \
+	  "have who issued it issue a new one, and put it where [vault] client-cert in zseal.conf says")               \
 	X(VAULT_DENIED, "vault-denied", REFUSED, "Vault denies this",                                                  \
 	  "look at the policy of the role or token, its CIDRs, and whether the role is locked out for a while")        \
 	X(VAULT_KEY, "vault-key", CORRUPT, "Vault does not have the key that the slot was made with",                  \

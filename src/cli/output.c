@@ -120,6 +120,11 @@ void output_warning(const char *subject, const struct err_ctx *e)
 	output_error_advice(subject, e);
 }
 
+void output_host_only(void)
+{
+	say(stderr, OUTPUT_WARNING "no TPM took part: who has this machine's system disk has its secret_id\n");
+}
+
 void output_progress(const char *what)
 {
 	if (what)

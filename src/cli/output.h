@@ -63,6 +63,9 @@ must_check enum err output_json(json_t *j, struct err_ctx *e);
 /* At the end: whether everything could be written. Errors: ERR_OUTPUT. */
 must_check enum err output_finish(struct err_ctx *e);
 
+/* To be said when a credential was encrypted without a TPM. */
+void output_host_only(void);
+
 /* How a warning that is no error begins, and the line that says what to do. */
 #define OUTPUT_WARNING CAUTION "zseal: WARNING:" PLAIN " "
 #define OUTPUT_NEXT    HEADING "next:" PLAIN " "

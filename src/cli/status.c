@@ -79,6 +79,13 @@ static void print_slot_error(const struct keyring *k, const struct slot_health *
 		output_next(stdout, 8, k->dataset, h->error.code);
 }
 
+static void print_slot_warning(const struct keyring *k, const struct slot_health *h)
+{
+	say(stdout, "        " CAUTION "WARNING:" PLAIN " %s: %s\n", err_info(h->warning.code)->sentence,
+	    h->warning.chain[0]);
+	output_next(stdout, 8, k->dataset, h->warning.code);
+}
+
 static void print_slot(const struct keyring *k, const struct slot_health *h, int column)
 {
 	char date[16], pcrs[128] = "";
@@ -95,6 +102,8 @@ static void print_slot(const struct keyring *k, const struct slot_health *h, int
 		say(stdout, "        also in the TPM at 0x%08x\n", h->sealed.handle);
 	if (h->has_lockout)
 		print_lockout(&h->lockout);
+	if (h->warning.code)
+		print_slot_warning(k, h);
 }
 
 static void print_slots(const struct keyring *k, const struct slot_health *health, size_t n)
@@ -143,6 +152,10 @@ static json_t *slot_json(const struct slot_health *h)
 		json_object_set_new(j, "pin", json_boolean(h->sealed.has_pin));
 	if (h->has_lockout)
 		json_object_set_new(j, "lockout", lockout_json(&h->lockout));
+	if (h->login.known && h->login.ends)
+		json_object_set_new(j, "login_ends", json_integer((json_int_t)h->login.ends));
+	if (h->warning.code)
+		json_object_set_new(j, "warning", output_error_json(&h->warning));
 	if (h->error.code)
 		json_object_set_new(j, "error", output_error_json(&h->error));
 	return j;

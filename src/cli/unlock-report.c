@@ -131,6 +131,12 @@ static json_t *root_json(const struct root_result *rr, const char *done)
 	return j;
 }
 
+/* What did not keep anything closed this time. */
+static json_t *warnings_json(const struct err_ctx *e)
+{
+	return e && e->code ? json_pack("[o]", output_error_json(e)) : NULL;
+}
+
 static json_t *report_json(const struct unlock_report *report)
 {
 	const struct unlock_result *res = report->roots;
@@ -141,8 +147,8 @@ static json_t *report_json(const struct unlock_report *report)
 		json_array_append_new(roots, root_json(&res->roots[i], report->done));
 	for (size_t i = 0; i < res->n_keyrings; i++)
 		json_array_append_new(keyrings, keyring_json(&res->keyrings[i]));
-	return json_pack("{s:o, s:o, s:o*, s:o*}", "roots", roots, "keyrings", keyrings, "mounts", mounts, "absent",
-			 report->absent);
+	return json_pack("{s:o, s:o, s:o*, s:o*, s:o*}", "roots", roots, "keyrings", keyrings, "mounts", mounts, "absent",
+			 report->absent, "warnings", warnings_json(report->warning));
 }
 
 static void print_text(const struct unlock_report *report)
@@ -157,6 +163,8 @@ static void print_text(const struct unlock_report *report)
 		print_root(res, &res->roots[i], report->done);
 	if (report->mounts && !report->mounts_first)
 		mount_report_print(report->mounts, report->mounts_done);
+	if (report->warning && report->warning->code)
+		output_warning(NULL, report->warning);
 }
 
 enum err unlock_report_print(bool json, const struct unlock_report *report, struct err_ctx *e)

@@ -13,6 +13,7 @@ struct unlock_report {
 	const struct mount_results *mounts; /* NULL if none were asked for */
 	const char *mounts_done;            /* "mounted", "unmounted" */
 	bool mounts_first;                  /* they were done before the roots */
+	const struct err_ctx *warning;      /* of what nothing has failed yet, or NULL */
 	json_t *absent;                     /* what should be here and is not; NULL for nothing; consumed */
 };
 

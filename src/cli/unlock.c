@@ -6,6 +6,7 @@
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/unlock-report.h"
+#include "event/event.h"
 #include "sys/process.h"
 #include "sys/terminal.h"
 
@@ -50,6 +51,7 @@ struct work {
 	struct inventory inventory;
 	struct unlock_result result;
 	struct mount_results mounts;
+	struct err_ctx warning; /* what this machine logs in to Vault with ends soon, or has ended */
 };
 
 static void work_clear(struct work *w)
@@ -201,7 +203,7 @@ static enum err tell(const struct work *w, const struct words *words, json_t *ab
 	const struct unlock_report report = {
 		.roots = &w->result, .done = words->done, .absent = absent, .mounts_done = words->mounts_done,
 		.mounts = invocation_has(w->inv, words->mount_option) ? &w->mounts : NULL,
-		.mounts_first = words == &to_lock,
+		.mounts_first = words == &to_lock, .warning = &w->warning,
 	};
 
 	return unlock_report_print(w->inv->json, &report, e);
@@ -274,6 +276,15 @@ static enum err mount_unlocked(struct work *w, struct err_ctx *e)
 	return err;
 }
 
+/* Whatever opened the pool: where the next slot stands in for Vault's, nobody would notice. */
+static void warn_of_login(struct work *w)
+{
+	const struct vault_settings *s = &w->session.config.vault;
+
+	if (s->n_addresses > 0 && vault_lifetime_check(s, &w->warning) && !w->inv->dry_run)
+		event_emit(&(struct event){ .id = EVENT_VAULT_LOGIN_ENDS, .error = &w->warning });
+}
+
 static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
 {
 	_cleanup_(work_clearp) struct work *w = &(struct work){ 0 };
@@ -289,6 +300,8 @@ static enum err run_unlock(const struct invocation *inv, struct err_ctx *e)
 		err = unlock_trusted(w, e);
 	if (!err)
 		err = mount_unlocked(w, e);
+	if (!err)
+		warn_of_login(w);
 	return err ? err : finish(w, &to_unlock, e);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An administrator at his Vault: zseal.conf, and over it what the official client takes from the environment (BAO_NAME,
- * else VAULT_NAME, of ADDR, TOKEN, CACERT, CLIENT_CERT, CLIENT_KEY, NAMESPACE, TLS_SERVER_NAME).
+ * else VAULT_NAME, of ADDR, TOKEN, CACERT, CAPATH, CLIENT_CERT, CLIENT_KEY, CLIENT_TIMEOUT, MAX_RETRIES, NAMESPACE,
+ * TLS_SERVER_NAME).
  *
  * Refuses: a token on the command line; SKIP_VERIFY.
  */

@@ -5,14 +5,16 @@
 #include "cli/output.h"
 #include "cli/vault-admin.h"
 #include "core/inventory.h"
+#include "crypto/certificate.h"
 #include "event/event.h"
 #include "protector/vault.h"
 #include "sys/credstore.h"
 #include "sys/descriptor.h"
+#include "sys/file.h"
 #include "sys/process.h"
 #include "vault/setup.h"
 
-enum { SETUP_TIMEOUT_MS = 60000, CREDENTIAL_TIMEOUT_MS = 60000, TTL_MAX_S = 10 * 366 * 86400 };
+enum { SETUP_TIMEOUT_MS = 60000, CREDENTIAL_TIMEOUT_MS = 60000, TTL_MAX_S = 10 * 366 * 86400, CERTIFICATE_MAX = 64 << 10 };
 
 struct work {
 	const struct invocation *inv;
@@ -23,11 +25,13 @@ struct work {
 	uint8_t contexts[SLOTS_MAX][VAULT_CONTEXT_SIZE];
 	size_t n_contexts;
 	json_t *steps; /* for programs */
+	struct certificate certificate; /* that the node shows, or its authority's */
 };
 
 static void work_clear(struct work *w)
 {
 	json_decref(w->steps);
+	certificate_clear(&w->certificate);
 	vault_close(w->vault);
 	inventory_clear(&w->inventory);
 	session_clear(&w->session);
@@ -45,6 +49,12 @@ static enum err begin(struct work *w, const struct invocation *inv, const char *
 	return err;
 }
 
+/* A request that an administrator is ready to wait longer for gets that. */
+static struct deadline patience(const struct vault_settings *s)
+{
+	return deadline_in(s->request_timeout_ms > SETUP_TIMEOUT_MS ? s->request_timeout_ms : SETUP_TIMEOUT_MS);
+}
+
 static enum err begin_admin(struct work *w, struct err_ctx *e)
 {
 	enum err err = vault_admin_get(w->inv, &w->session, e);
@@ -56,7 +66,7 @@ static enum err begin_admin(struct work *w, struct err_ctx *e)
 	if (!err)
 		err = vault_set_token(w->vault, w->session.vault_token, e);
 	if (!err)
-		vault_set_deadline(w->vault, deadline_in(SETUP_TIMEOUT_MS));
+		vault_set_deadline(w->vault, patience(&w->session.vault_admin));
 	return err;
 }
 
@@ -138,11 +148,15 @@ static enum err print_policies(struct work *w, struct err_ctx *e)
 	_cleanup_(json_decrefp) json_t *admin = NULL, *node = vault_policy_new();
 	_cleanup_free_ char *admin_text = NULL, *node_text = NULL;
 	struct transit_key key = { .name = w->key };
+	char role[VAULT_ROLE_SIZE];
 	bool changed;
 	enum err err = node ? vault_policy_admin(s, &admin, e) : err_set(e, ERR_NO_MEMORY, "room for a policy");
 
+	vault_role_name(w->node, role);
 	if (!err)
 		err = vault_policy_allow(node, s, &key, false, &changed, e);
+	if (!err && invocation_has(w->inv, "renewable"))
+		err = vault_policy_allow_renewal(node, s, role, &changed, e);
 	for (size_t i = 0; !err && i < w->n_contexts; i++) {
 		memcpy(key.context, w->contexts[i], sizeof(key.context));
 		err = vault_policy_allow(node, s, &key, true, &changed, e);
@@ -156,6 +170,63 @@ static enum err print_policies(struct work *w, struct err_ctx *e)
 	return err;
 }
 
+/* ---- how the node logs in ---- */
+
+static bool names_are_valid(const char *text)
+{
+	return *text && *text != ',' && strlen(text) < 1024 &&
+	       text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.*_@-,")] == '\0';
+}
+
+/* Without a name, every machine that has a certificate of this authority could say that it is this node. */
+static enum err read_certificate(struct work *w, struct vault_setup *s, struct err_ctx *e)
+{
+	const char *path = invocation_value(w->inv, "certificate"), *names = invocation_value(w->inv, "certificate-name");
+	_cleanup_free_ char *text = NULL;
+
+	if (!path)
+		return err_set(e, ERR_USAGE, "--login cert needs the node's certificate: --certificate FILE");
+	if (names && !names_are_valid(names))
+		return err_set(e, ERR_USAGE, "--certificate-name takes names such as a.example, with commas between them");
+	enum err err = file_read(path, CERTIFICATE_MAX, &text, e);
+	if (err)
+		return err_wrap(e, err, "--certificate");
+	if (!certificate_parse(text, &w->certificate))
+		return err_set(e, ERR_USAGE, "--certificate: there is no certificate in PEM in %s", path);
+	if (w->certificate.signs && !names)
+		return err_set(e, ERR_USAGE, "%s is an authority's, which signs many: --certificate-name says which one "
+			       "is node %s's", path, w->node);
+	s->certificate = w->certificate.pem;
+	s->certificate_names = names;
+	return ERR_OK;
+}
+
+static enum err choose_login(struct work *w, struct vault_setup *s, struct err_ctx *e)
+{
+	const char *login = invocation_value(w->inv, "login");
+	bool has_certificate = invocation_has(w->inv, "certificate") || invocation_has(w->inv, "certificate-name");
+
+	s->login = !login ? w->session.config.vault.login : str_equal(login, "cert") ? VAULT_LOGIN_CERT
+										      : VAULT_LOGIN_APPROLE;
+	s->renewable = invocation_has(w->inv, "renewable");
+	if (login && !str_equal(login, "cert") && !str_equal(login, "approle"))
+		return err_set(e, ERR_USAGE, "--login takes approle or cert, not '%.64s'", login);
+	if (s->login == VAULT_LOGIN_CERT && s->renewable)
+		return err_set(e, ERR_USAGE, "--renewable is for the secret_ids of --login approle");
+	if (s->login == VAULT_LOGIN_CERT)
+		return read_certificate(w, s, e);
+	return has_certificate ? err_set(e, ERR_USAGE, "--certificate and --certificate-name are for --login cert")
+			       : ERR_OK;
+}
+
+static void print_next_certificate(const struct work *w)
+{
+	printf("\nnext, on node %s, in zseal.conf, with the files that are its own:\n"
+	       "  [vault]\n  login = cert\n  client-cert = /etc/zseal/vault-client.pem\n"
+	       "  client-key = /etc/zseal/vault-client.key\n"
+	       "then there: zseal vault login-test\n", w->node);
+}
+
 static void print_next(const struct work *w, const struct vault_setup *s)
 {
 	if (!s->has_audit)
@@ -163,6 +234,8 @@ static void print_next(const struct work *w, const struct vault_setup *s)
 		       "server's:\n"
 		       "  audit \"file\" \"zseal\" {\n    options { file_path = \"/var/log/openbao/audit.log\" }\n  "
 		       "}\n");
+	if (s->login == VAULT_LOGIN_CERT)
+		return print_next_certificate(w);
 	printf("\nnext, here: a secret_id, wrapped so that only one can take it out\n"
 	       "  bao write -wrap-ttl=300s -field=wrapping_token -f auth/%s/role/zseal-%s/secret-id\n"
 	       "  bao read -field=role_id auth/%s/role/zseal-%s/role-id\n"
@@ -188,6 +261,8 @@ static enum err do_setup(struct work *w, struct err_ctx *e)
 
 	if (!err)
 		err = read_ttl(w, "secret-id-ttl", 0, &s.secret_id_ttl_s, e);
+	if (!err)
+		err = choose_login(w, &s, e);
 	if (!err && s.cidrs && !cidrs_are_valid(s.cidrs))
 		err = err_set(e, ERR_USAGE, "--cidr takes networks such as 192.0.2.0/24, with commas between them");
 	if (!err)
@@ -245,6 +320,40 @@ static void print_health(const struct vault_health *h)
 		output_reason(NULL, &h->error);
 }
 
+static const char *const login_names[] = { [VAULT_LOGIN_APPROLE] = "approle", [VAULT_LOGIN_CERT] = "cert" };
+
+static json_t *login_json(const struct vault_settings *s)
+{
+	json_t *j = json_pack("{s:s}", "by", login_names[s->login]);
+	struct vault_lifetime l;
+	struct err_ctx e = { 0 };
+
+	vault_lifetime_get(s, &l);
+	if (l.known)
+		json_object_set_new(j, "ends", l.ends ? json_integer((json_int_t)l.ends) : json_null());
+	if (vault_lifetime_check(s, &e))
+		json_object_set_new(j, "warning", output_error_json(&e));
+	return j;
+}
+
+static void print_login(const struct vault_settings *s)
+{
+	const char *what = s->login == VAULT_LOGIN_CERT ? "certificate" : "secret_id";
+	char date[VAULT_TIME_SIZE];
+	struct vault_lifetime l;
+	struct err_ctx e = { 0 };
+
+	vault_lifetime_get(s, &l);
+	vault_lifetime_print(l.ends, date);
+	printf("this machine logs in by %s, which %s%s\n", what,
+	       !l.known  ? "ends when nobody here knows"
+	       : !l.ends ? "does not end"
+			 : "ends on ",
+	       l.known && l.ends ? date : "");
+	if (vault_lifetime_check(s, &e))
+		output_warning(NULL, &e);
+}
+
 /* One that serves is enough; a standby serves as long as there is a leader. */
 static enum err judge_health(const struct vault_health *all, unsigned n, struct err_ctx *e)
 {
@@ -277,8 +386,10 @@ static enum err do_status(struct work *w, struct err_ctx *e)
 			print_health(&all[i]);
 	}
 	if (w->inv->json)
-		printed = output_json(
-			json_pack("{s:s, s:s, s:o}", "cluster", s->cluster, "node", w->node, "servers", list), e);
+		printed = output_json(json_pack("{s:s, s:s, s:o, s:o}", "cluster", s->cluster, "node", w->node, "login",
+						login_json(s), "servers", list), e);
+	else
+		print_login(s);
 	return printed ? printed : judge_health(all, s->n_addresses, e);
 }
 
@@ -321,23 +432,12 @@ static enum err run_login_test(const struct invocation *inv, struct err_ctx *e)
 
 /* ---- enroll ---- */
 
-/* To the host's key and its TPM; where there is none, to the host's key alone, which lies on the same disk. */
 static enum err store(const char *name, const struct secret *s, bool *ret_host_only, struct err_ctx *e)
 {
-	struct deadline deadline = deadline_in(CREDENTIAL_TIMEOUT_MS);
-	struct err_ctx first = { 0 };
-	enum err err = credstore_write(name, s, CREDSTORE_HOST_AND_TPM, deadline, &first);
-
-	if (err == ERR_CREDENTIAL) {
-		*ret_host_only = true;
-		err = credstore_write(name, s, CREDSTORE_HOST, deadline, e);
-	} else if (err) {
-		*e = first;
-	}
-	return err;
+	return credstore_keep(name, s, deadline_in(CREDENTIAL_TIMEOUT_MS), ret_host_only, e);
 }
 
-static enum err unwrap(struct work *w, struct secret **ret, struct err_ctx *e)
+static enum err unwrap(struct work *w, struct vault_secret_id *ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *wrapped = NULL;
 	char role[VAULT_ROLE_SIZE];
@@ -356,7 +456,7 @@ static enum err unwrap(struct work *w, struct secret **ret, struct err_ctx *e)
 		return err;
 	vault_role_name(w->node, role);
 	vault_set_deadline(w->vault, deadline_in(SETUP_TIMEOUT_MS));
-	return vault_unwrap_secret_id(w->vault, wrapped, role, ret, e);
+	return vault_secret_id_unwrap(w->vault, wrapped, role, ret, e);
 }
 
 static enum err store_role_id(const struct work *w, bool *ret_host_only, struct err_ctx *e)
@@ -375,14 +475,15 @@ static enum err store_role_id(const struct work *w, bool *ret_host_only, struct 
 /* The role_id first: the wrapping token can be used once, and what goes wrong before costs none. */
 static enum err enroll(struct work *w, bool *ret_host_only, struct err_ctx *e)
 {
-	_cleanup_secret_ struct secret *secret_id = NULL;
+	const struct vault_settings *s = &w->session.config.vault;
+	_cleanup_(vault_secret_id_clearp) struct vault_secret_id *secret_id = &(struct vault_secret_id){ 0 };
 	enum err err = store_role_id(w, ret_host_only, e);
 
 	if (!err)
-		err = unwrap(w, &secret_id, e);
+		err = unwrap(w, secret_id, e);
 	if (!err)
-		err = store(w->session.config.vault.secret_id, secret_id, ret_host_only, e);
-	return err;
+		err = store(s->secret_id, secret_id->text, ret_host_only, e);
+	return err ? err : vault_lifetime_remember(s, secret_id->ttl_s, e);
 }
 
 static enum err run_enroll(const struct invocation *inv, struct err_ctx *e)
@@ -391,13 +492,15 @@ static enum err run_enroll(const struct invocation *inv, struct err_ctx *e)
 	bool host_only = false;
 	enum err err = begin(w, inv, "enrolling this machine", e);
 
+	if (!err && w->session.config.vault.login == VAULT_LOGIN_CERT)
+		err = err_set(e, ERR_USAGE, "there is nothing to enroll: [vault] login is cert in zseal.conf; "
+					    "zseal vault login-test tries it");
 	if (!err)
 		err = enroll(w, &host_only, e);
 	if (err)
 		return err_wrap(e, err, "vault enroll");
 	if (host_only)
-		fprintf(stderr,
-			"zseal: WARNING: no TPM took part: who has this machine's system disk has its secret_id\n");
+		output_host_only();
 	if (!inv->json)
 		printf("role_id and secret_id are kept in " CREDSTORE_ENCRYPTED ", encrypted to this machine\n");
 	return err_wrap(e, test_login(w, e), "vault enroll");
@@ -410,6 +513,10 @@ static const struct option_spec setup_options[] = {
 	{ "transit-key", 0, "KEY", "the Transit key (zfs-wrapper-POOL)", false },
 	{ "mounts", 0, NULL, "enable transit and approle where they are missing", false },
 	{ "cidr", 0, "NETWORKS", "from where the node may log in, such as 192.0.2.0/24,2001:db8::/64", false },
+	{ "login", 0, "HOW", "approle, or cert: by a certificate (what zseal.conf says)", false },
+	{ "certificate", 0, "FILE", "for cert: the node's certificate, or its authority's, in PEM", false },
+	{ "certificate-name", 0, "NAMES", "for cert: the node's certificate has one of these names, in which * is any", false },
+	{ "renewable", 0, NULL, "let the node make its own next secret_id (zseal vault renew)", false },
 	{ "token-ttl", 0, "SECONDS", "how long a login lasts (300)", false },
 	{ "secret-id-ttl", 0, "SECONDS", "how long a secret_id lasts (0: until it is revoked)", false },
 	{ "print-policy", 0, NULL, "print the policies as HCL, for Terraform and its like, and ask nobody", false },

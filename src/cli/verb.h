@@ -80,4 +80,4 @@ void verbs_print_usage(void);
 extern const struct verb verb_create, verb_adopt, verb_unlock, verb_lock, verb_status, verb_slot_list, verb_slot_add,
 	verb_slot_remove, verb_slot_test, verb_slot_reseal, verb_header_backup, verb_header_restore,
 	verb_header_verify, verb_repair, verb_recover, verb_vault_setup, verb_vault_status,
-	verb_vault_login_test, verb_vault_enroll, verb_version;
+	verb_vault_login_test, verb_vault_enroll, verb_vault_renew, verb_version;

@@ -9,7 +9,8 @@ const struct verb *const verbs[] = {
 	&verb_slot_list, &verb_slot_add, &verb_slot_test, &verb_slot_reseal, &verb_slot_remove,
 	&verb_header_backup, &verb_header_verify, &verb_header_restore,
 	&verb_repair, &verb_recover,
-	&verb_vault_setup, &verb_vault_enroll, &verb_vault_status, &verb_vault_login_test,
+	&verb_vault_setup, &verb_vault_enroll, &verb_vault_renew, &verb_vault_status,
+	&verb_vault_login_test,
 	&verb_version,
 	NULL,
 };

@@ -156,6 +156,17 @@ static bool set_vault_namespace(struct config *c, const char *value)
 	return set_path(c->vault.namespace, value);
 }
 
+static bool set_vault_login(struct config *c, const char *value)
+{
+	c->vault.login = str_equal(value, "cert") ? VAULT_LOGIN_CERT : VAULT_LOGIN_APPROLE;
+	return c->vault.login == VAULT_LOGIN_CERT || str_equal(value, "approle");
+}
+
+static bool set_vault_cert_mount(struct config *c, const char *value)
+{
+	return set_path(c->vault.cert_mount, value);
+}
+
 static bool set_vault_approle_mount(struct config *c, const char *value)
 {
 	return set_path(c->vault.approle_mount, value);
@@ -247,6 +258,8 @@ static const struct {
 	{ "vault", "client-cert", set_vault_client_cert, "an absolute path without .." },
 	{ "vault", "client-key", set_vault_client_key, "an absolute path without .." },
 	{ "vault", "namespace", set_vault_namespace, "names of A-Z a-z 0-9 _ - with single slashes between them" },
+	{ "vault", "login", set_vault_login, "approle or cert" },
+	{ "vault", "cert-mount", set_vault_cert_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
 	{ "vault", "approle-mount", set_vault_approle_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
 	{ "vault", "transit-mount", set_vault_transit_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
 	{ "vault", "kv-mount", set_vault_kv_mount, "names of A-Z a-z 0-9 _ - with single slashes between them" },
@@ -289,6 +302,17 @@ static int take_line(void *arg, const char *section, const char *name, const cha
 	return 0;
 }
 
+/* What one setting asks of another. */
+static enum err check_whole(const struct config *c, const char *path, struct err_ctx *e)
+{
+	const struct vault_settings *v = &c->vault;
+
+	if (v->login == VAULT_LOGIN_CERT && !(*v->client_cert && *v->client_key))
+		return err_set(e, ERR_CONFIG, "%s: [vault] login = cert needs %s", path,
+			       *v->client_cert ? "client-key" : "client-cert");
+	return ERR_OK;
+}
+
 enum err config_parse(const char *text, const char *path, struct config *ret, struct err_ctx *e)
 {
 	struct config c = config_default;
@@ -301,8 +325,10 @@ enum err config_parse(const char *text, const char *path, struct config *ret, st
 		return err_wrap(e, r.err, "line %d", line);
 	if (line)
 		return err_set(e, ERR_CONFIG, "%s: line %d is neither [section] nor key = value", path, line);
-	*ret = c;
-	return ERR_OK;
+	enum err err = check_whole(&c, path, e);
+	if (!err)
+		*ret = c;
+	return err;
 }
 
 enum err config_load(const char *path, struct config *ret, struct err_ctx *e)

@@ -2,6 +2,15 @@
 #include "core/health.h"
 #include "core/tested.h"
 
+static void get_login(const struct open_request *r, struct slot_health *ret)
+{
+	if (!str_equal(ret->slot->slot.type, protector_vault.type) || err_info(ret->error.code)->class == CLASS_NOT_MINE)
+		return;
+	vault_lifetime_get(&r->config->vault, &ret->login);
+	if (!ret->error.code)
+		(void)!vault_lifetime_check(&r->config->vault, &ret->warning);
+}
+
 void slot_health_get(const struct keyring *k, const struct stored_slot *s, const struct open_request *r,
 		     struct slot_health *ret)
 {
@@ -22,6 +31,7 @@ void slot_health_get(const struct keyring *k, const struct stored_slot *s, const
 		err_clear(&ret->error);
 	else
 		(void)opening_tell_cleared(k, r->pins, &s->slot, &ret->error);
+	get_login(r, ret);
 	ret->has_lockout = ret->needs == ANSWER_PIN && err_info(ret->error.code)->class != CLASS_NOT_MINE &&
 			   protector_tpm2_lockout(r->context, &ret->lockout, NULL) == ERR_OK;
 }

@@ -16,6 +16,8 @@ struct slot_health {
 	struct slot_tpm2 sealed;
 	bool has_lockout;      /* lockout is filled: a slot with a PIN, and this machine's TPM, which is its own, answers */
 	struct tpm2_lockout lockout;
+	struct err_ctx warning; /* a vault slot that will not open for long: what this machine logs in with ends soon */
+	struct vault_lifetime login; /* of a vault slot that is this machine's */
 };
 
 /* How a slot looks from this machine. e->code is the answer. */

@@ -85,6 +85,13 @@
 	X(CREDENTIAL_PLAIN, "credential-plain", "8f2028b491fd4884b7d0405b248c9c58", 4, "A credential is not encrypted", \
 	  "@ZSEAL_CREDENTIAL@ was read from a plain file in /etc/credstore. Encrypt it to\n"                           \
 	  "this machine: systemd-creds encrypt.")                                                                      \
+	X(VAULT_LOGIN_ENDS, "vault-login-ends", "ad2455d8d60a442caa1776a2919fe6bd", 4, "A login at Vault ends",        \
+	  "What zseal logs in to Vault with is not valid for long any more, or has ended. Then\n"                      \
+	  "vault slots do not open on this machine. What to do about it:\n"                                            \
+	  "@ZSEAL_ADVICE@")                                                                                            \
+	X(VAULT_LOGIN_RENEWED, "vault-login-renewed", "b6f16332b7a2459f86050e4720ba47b7", 5, "A login at Vault was renewed", \
+	  "zseal vault renew made a new secret_id, logged in with it, and keeps it in the\n"                           \
+	  "place of the old one.")                                                                                     \
 	X(CONTROL_REFUSED, "control-refused", "f23b8930ce0a46628dcf475f40fdd6ee", 3, "A command was refused",          \
 	  "Nothing was changed. What to do about it:\n"                                                                \
 	  "@ZSEAL_ADVICE@")

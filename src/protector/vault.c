@@ -6,7 +6,9 @@
  * All slots of a command share one connection and one login, and if that failed, the failure: several keyrings wait for
  * a Vault that is away as long as one.
  */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "event/event.h"
 #include "format/slot-vault.h"
@@ -45,20 +47,60 @@ static enum err check_credential(const char *name, struct err_ctx *e)
 	return as_unavailable(credstore_check(name, e), e);
 }
 
+enum err protector_vault_credentials(const struct vault_settings *s, struct deadline deadline,
+				     struct vault_credentials *ret, struct err_ctx *e)
+{
+	enum err err = read_credential(s->role_id, deadline, &ret->role_id, e);
+
+	return err ? err : read_credential(s->secret_id, deadline, &ret->secret_id, e);
+}
+
+void vault_credentials_clear(struct vault_credentials *c)
+{
+	secret_free(TAKE(c->role_id));
+	secret_free(TAKE(c->secret_id));
+}
+
+/* The key is as good as a secret_id, and is held to the same. libcurl reads both files, and says what is wrong inside. */
+static enum err check_certificate(const struct vault_settings *s, struct err_ctx *e)
+{
+	enum err err = credstore_check_file(s->client_key, e);
+
+	if (!err && access(s->client_cert, R_OK) < 0)
+		err = err_set_errno(e, ERR_CREDENTIAL, errno, "opening %s", s->client_cert);
+	if (err == ERR_CREDENTIAL && e)
+		e->code = ERR_VAULT_CLIENT_CERT;
+	return err == ERR_CREDENTIAL ? ERR_VAULT_CLIENT_CERT : err;
+}
+
+static enum err log_in_by_certificate(const struct vault_settings *s, struct vault *v, struct err_ctx *e)
+{
+	char node[VAULT_WORD_SIZE], role[VAULT_ROLE_SIZE];
+	enum err err = check_certificate(s, e);
+
+	vault_node_name(s, node);
+	vault_role_name(node, role);
+	return err ? err : vault_login_cert(v, role, e);
+}
+
+static enum err log_in_by_approle(const struct vault_settings *s, struct vault *v, struct deadline deadline,
+				  struct err_ctx *e)
+{
+	_cleanup_(vault_credentials_clearp) struct vault_credentials *c = &(struct vault_credentials){ 0 };
+	enum err err = protector_vault_credentials(s, deadline, c, e);
+
+	return err ? err : vault_login(v, c->role_id, c->secret_id, e);
+}
+
 static enum err log_in(const struct vault_settings *s, struct deadline deadline, struct vault **ret, struct err_ctx *e)
 {
 	_cleanup_(vault_closep) struct vault *v = NULL;
-	_cleanup_secret_ struct secret *role_id = NULL, *secret_id = NULL;
 	enum err err = vault_open(s, &v, e);
 
-	if (!err)
-		err = read_credential(s->role_id, deadline, &role_id, e);
-	if (!err)
-		err = read_credential(s->secret_id, deadline, &secret_id, e);
 	if (err)
 		return err;
 	vault_set_deadline(v, deadline);
-	err = vault_login(v, role_id, secret_id, e);
+	err = s->login == VAULT_LOGIN_CERT ? log_in_by_certificate(s, v, e) : log_in_by_approle(s, v, deadline, e);
 	if (!err)
 		*ret = TAKE(v);
 	return err;
@@ -308,15 +350,29 @@ static enum err open_slot(struct protector_context *c, const struct slot *slot, 
 	return err;
 }
 
+static enum err check_login(const struct vault_settings *s, struct err_ctx *e)
+{
+	enum err err;
+
+	if (s->login == VAULT_LOGIN_CERT)
+		return check_certificate(s, e);
+	err = check_credential(s->role_id, e);
+	return err ? err : check_credential(s->secret_id, e);
+}
+
 /* Nobody is asked: `status` shall not wait for a network, nor leave a line in Vault's audit. */
 static enum err check(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
 {
+	struct err_ctx ends = { 0 };
 	struct slot_vault s;
 	enum err err = begin(c, slot, &s, e);
 
 	if (!err)
-		err = check_credential(settings_of(c)->role_id, e);
-	return err ? err : check_credential(settings_of(c)->secret_id, e);
+		err = check_login(settings_of(c), e);
+	if (err || !vault_lifetime_check(settings_of(c), &ends) || err_info(ends.code)->class != CLASS_REFUSED)
+		return err;
+	*e = ends;
+	return e->code;
 }
 
 void protector_vault_clear(struct protector_context *c)

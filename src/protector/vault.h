@@ -11,4 +11,14 @@
 must_check enum err protector_vault_node(struct protector_context *c, struct deadline deadline, struct vault **ret,
 					 struct err_ctx *e);
 
+/* What AppRole asks for, out of the credentials of this machine. The caller clears it, on failure too. */
+struct vault_credentials {
+	struct secret *role_id, *secret_id;
+};
+/* Errors: ERR_VAULT_CREDENTIAL, ERR_CREDENTIAL_OPEN, ERR_INTERRUPTED, ERR_NO_MEMORY. Blocks: until the deadline. */
+must_check enum err protector_vault_credentials(const struct vault_settings *s, struct deadline deadline,
+						struct vault_credentials *ret, struct err_ctx *e);
+void vault_credentials_clear(struct vault_credentials *c);
+DEFINE_CLEANUP(struct vault_credentials *, vault_credentials_clear)
+
 void protector_vault_clear(struct protector_context *c);

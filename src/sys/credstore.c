@@ -221,3 +221,39 @@ enum err credstore_check(const char *name, struct err_ctx *e)
 		err = open_plain(place.path, &fd, e);
 	return err_wrap(e, err, "credential %s", name);
 }
+
+enum err credstore_keep(const char *name, const struct secret *s, struct deadline deadline, bool *ret_host_only,
+			struct err_ctx *e)
+{
+	struct err_ctx own = { 0 };
+	enum err err = credstore_write(name, s, CREDSTORE_HOST_AND_TPM, deadline, &own);
+
+	if (err == ERR_CREDENTIAL) {
+		err = credstore_write(name, s, CREDSTORE_HOST, deadline, &own);
+		*ret_host_only |= !err;
+	}
+	if (err && e)
+		*e = own;
+	return err;
+}
+
+enum err credstore_changed(const char *name, uint64_t *ret_ns, struct err_ctx *e)
+{
+	struct place place;
+	struct stat st;
+	enum err err = find(name, &place, e);
+
+	if (err)
+		return err;
+	if (stat(place.path, &st) < 0)
+		return err_set_errno(e, ERR_CREDENTIAL, errno, "looking at %s", place.path);
+	*ret_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+	return ERR_OK;
+}
+
+enum err credstore_check_file(const char *path, struct err_ctx *e)
+{
+	_cleanup_fd_ int fd = -1;
+
+	return open_plain(path, &fd, e);
+}

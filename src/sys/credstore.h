@@ -33,5 +33,24 @@ enum credstore_key { CREDSTORE_HOST_AND_TPM, CREDSTORE_HOST };
 must_check enum err credstore_write(const char *name, const struct secret *s, enum credstore_key key,
 				    struct deadline deadline, struct err_ctx *e);
 
+/*
+ * The same to host and TPM, or, where that cannot be had, to the host's key alone, which lies on the same disk:
+ * *ret_host_only, untouched otherwise.
+ */
+must_check enum err credstore_keep(const char *name, const struct secret *s, struct deadline deadline,
+				   bool *ret_host_only, struct err_ctx *e);
+
 /* Whether there is such a file and it may be used, without opening it. Errors: as above. */
 must_check enum err credstore_check(const char *name, struct err_ctx *e);
+
+/*
+ * When the credential's file was last changed, in nanoseconds since 1970: another one has another time.
+ * Errors: ERR_CREDENTIAL, ERR_USAGE.
+ */
+must_check enum err credstore_changed(const char *name, uint64_t *ret_ns, struct err_ctx *e);
+
+/*
+ * Whether a file elsewhere that is as good as a plain credential, such as a private key, is root's, no link, and can be
+ * read by nobody else. Errors: ERR_CREDENTIAL, ERR_CREDENTIAL_OPEN.
+ */
+must_check enum err credstore_check_file(const char *path, struct err_ctx *e);

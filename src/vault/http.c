@@ -275,6 +275,34 @@ static enum err apply(struct exchange *x, const struct setting *settings, size_t
 	return ERR_OK;
 }
 
+/*
+ * Debian's libcurl trusts the folder of the system's authorities, too, unless that is taken away: where zseal.conf names
+ * one, no other counts.
+ */
+static enum err set_authorities(struct exchange *x, struct err_ctx *e)
+{
+	const struct vault_settings *s = x->http->settings;
+	const struct setting own[] = {
+		{ CURLOPT_CAINFO, 0, *s->ca ? s->ca : NULL },
+		{ CURLOPT_CAPATH, 0, *s->ca ? NULL : s->ca_folder },
+	};
+
+	return *s->ca || *s->ca_folder ? apply(x, own, ARRAY_SIZE(own), e) : ERR_OK;
+}
+
+/* The empty password is there so that OpenSSL never asks a person for one. */
+static enum err set_client(struct exchange *x, struct err_ctx *e)
+{
+	const struct vault_settings *s = x->http->settings;
+	const struct setting own[] = {
+		{ CURLOPT_SSLCERT, 0, s->client_cert },
+		{ CURLOPT_SSLKEY, 0, *s->client_key ? s->client_key : NULL },
+		{ CURLOPT_KEYPASSWD, 0, "" },
+	};
+
+	return *s->client_cert ? apply(x, own, ARRAY_SIZE(own), e) : ERR_OK;
+}
+
 static enum err set_security(struct exchange *x, const struct http_request *r, struct err_ctx *e)
 {
 	const struct vault_settings *s = x->http->settings;
@@ -293,17 +321,11 @@ static enum err set_security(struct exchange *x, const struct http_request *r, s
 		{ CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms, NULL },
 		{ CURLOPT_TIMEOUT_MS, (long)r->timeout_ms, NULL },
 	};
-	const struct setting files[] = {
-		{ CURLOPT_CAINFO, 0, s->ca },
-		{ CURLOPT_SSLCERT, 0, s->client_cert },
-		{ CURLOPT_SSLKEY, 0, s->client_key },
-	};
 	enum err err = apply(x, settings, ARRAY_SIZE(settings), e);
 
-	for (size_t i = 0; !err && i < ARRAY_SIZE(files); i++)
-		if (*(const char *)files[i].pointer)
-			err = apply(x, &files[i], 1, e);
-	return err;
+	if (!err)
+		err = set_authorities(x, e);
+	return err ? err : set_client(x, e);
 }
 
 /* A GET with a body, or a POST without one, does not occur: an empty POST has "{}". */
@@ -404,6 +426,24 @@ static enum err certificate_error(const struct exchange *x, struct err_ctx *e)
 		       x->reason);
 }
 
+/*
+ * A listener that checks clients' certificates itself ends TLS with an alert (RFC 8446, 6.2), which libcurl tells in
+ * OpenSSL's words alone. It does not pass, whatever else a connection that broke is.
+ */
+static bool is_about_our_certificate(const struct exchange *x)
+{
+	static const char *const alerts[] = {
+		"alert bad certificate", "alert unsupported certificate", "alert certificate revoked",
+		"alert certificate expired", "alert certificate unknown", "alert unknown ca",
+		"alert certificate required",
+	};
+
+	for (size_t i = 0; *x->http->settings->client_cert && i < ARRAY_SIZE(alerts); i++)
+		if (strstr(x->reason, alerts[i]))
+			return true;
+	return false;
+}
+
 enum err exchange_error(const struct exchange *x, struct err_ctx *e)
 {
 	switch (x->result) {
@@ -414,8 +454,9 @@ enum err exchange_error(const struct exchange *x, struct err_ctx *e)
 	case CURLE_PEER_FAILED_VERIFICATION:
 		return certificate_error(x, e);
 	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_CERTPROBLEM:
 		return err_set(e, ERR_VAULT_TLS, "%s: %s", x->address, x->reason);
+	case CURLE_SSL_CERTPROBLEM:
+		return err_set(e, ERR_VAULT_CLIENT_CERT, "%s", x->reason);
 	case CURLE_WRITE_ERROR:
 		return err_set(e, ERR_VAULT_ANSWER, "%s: more than %zu bytes", x->address, secret_size(x->body));
 	case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, and whatever else begins without a status */
@@ -424,7 +465,7 @@ enum err exchange_error(const struct exchange *x, struct err_ctx *e)
 	case CURLE_PARTIAL_FILE:
 		return err_set(e, ERR_VAULT_ANSWER, "%s: %s", x->address, x->http->curl->easy_strerror(x->result));
 	default:
-		return err_set(e, ERR_VAULT_DOWN, "%s: %s", x->address,
-			       *x->reason ? x->reason : x->http->curl->easy_strerror(x->result));
+		return err_set(e, is_about_our_certificate(x) ? ERR_VAULT_LOGIN_CERT : ERR_VAULT_DOWN, "%s: %s",
+			       x->address, *x->reason ? x->reason : x->http->curl->easy_strerror(x->result));
 	}
 }

@@ -28,5 +28,8 @@ void vault_give_back(struct vault *v, struct deadline deadline);
 /* What a request may take: its own bound, or what is left until the deadline. 0: nothing is left. */
 uint64_t vault_request_timeout(const struct vault *v);
 
+/* What OpenBao answers to a certificate that is, with status 500, which else passes. */
+#define VAULT_SAYS_OUT_OF_DATE "failed to verify client's certificate"
+
 /* What a status of sys/health, or of any request, means by itself; ERR_OK for those that the caller judges. */
 enum err vault_status_error(long status, const char *address, struct err_ctx *e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* AppRole: role_id and secret_id for a token, and the token back. */
+/* Logging in: role_id and secret_id, or a certificate, for a token; and the token back. */
 #include <string.h>
 
 #include "vault/internal.h"
@@ -35,40 +35,81 @@ static enum err take_token(struct vault *v, const struct vault_question *q, cons
 	return err;
 }
 
-/* A wrong secret_id is told as 400, and so is a source address that the role does not allow: no second try, ever. */
-static enum err judge_login(struct vault *v, const struct vault_question *q, const struct vault_answer *a,
-			    struct err_ctx *e)
+/* What a server says in words is known, and told in ours. */
+static const char *reason_of(const struct vault_answer *a, enum err code)
 {
-	const char *address = v->settings->addresses[v->winner];
+	static const struct {
+		const char *theirs, *ours;
+	} reasons[] = {
+		{ "source address", "not from this network address" },
+		{ "cidr", "not from this network address" },
+		{ "no client certificate found", "no certificate came there: the listener does not ask for one, or TLS "
+						 "ends before it" },
+		{ "matching all constraints", "it has none of the names that its role asks for" },
+		{ VAULT_SAYS_OUT_OF_DATE, "out of date, by that server's clock" },
+	};
 
-	switch (a->status) {
-	case 200:
-		return take_token(v, q, a, e);
-	case 400:
-		return err_set_http(e, ERR_VAULT_LOGIN, 400, "%s: %s", address,
-				    vault_answer_says(a, "source address") || vault_answer_says(a, "cidr")
-					    ? "not from this network address"
-					    : "wrong, expired or used up");
-	default:
-		return vault_answer_unexpected(v, q, a, e);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (vault_answer_says(a, reasons[i].theirs))
+			return reasons[i].ours;
+	return code == ERR_VAULT_LOGIN ? "wrong, expired or used up" : "not the one that its role knows, nor signed by it";
 }
 
-enum err vault_login(struct vault *v, const struct secret *role_id, const struct secret *secret_id, struct err_ctx *e)
+static enum err refuse(const struct vault *v, const struct vault_answer *a, enum err code, struct err_ctx *e)
+{
+	const char *address = v->settings->addresses[v->winner];
+	struct vault_lifetime l;
+	char date[VAULT_TIME_SIZE];
+
+	vault_lifetime_get(v->settings, &l);
+	if (vault_lifetime_left_s(&l) > 0)
+		return err_set_http(e, code, a->status, "%s: %s", address, reason_of(a, code));
+	vault_lifetime_print(l.ends, date);
+	return err_set_http(e, code, a->status, "%s: it ended on %s", address, date);
+}
+
+/*
+ * What is shown decides which error: refused is the one code. A wrong secret_id or certificate is told as 400, and so is
+ * a source address that the role does not allow: no second try, ever.
+ */
+static enum err log_in(struct vault *v, const char *mount, const struct secret *body, enum err refused,
+		       struct err_ctx *e)
 {
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
-	_cleanup_secret_ struct secret *body = NULL;
 	_cleanup_free_ char *path = NULL;
-	enum err err = str_format(&path, e, "auth/%s/login", v->settings->approle_mount);
+	enum err err = str_format(&path, e, "auth/%s/login", mount);
 
-	if (!err)
-		err = make_body(role_id, secret_id, &body, e);
 	if (err)
 		return err;
 	const struct vault_question q = { .method = "POST", .path = path, .body = body };
 	secret_free(TAKE(v->token));
 	err = vault_ask(v, &q, a, e);
-	return err ? err : judge_login(v, &q, a, e);
+	if (err)
+		return err;
+	if (a->status == 400 || a->status == 500)
+		return refuse(v, a, refused, e);
+	return a->status == 200 ? take_token(v, &q, a, e) : vault_answer_unexpected(v, &q, a, e);
+}
+
+enum err vault_login(struct vault *v, const struct secret *role_id, const struct secret *secret_id, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *body = NULL;
+	enum err err = make_body(role_id, secret_id, &body, e);
+
+	return err ? err : log_in(v, v->settings->approle_mount, body, ERR_VAULT_LOGIN, e);
+}
+
+/* The name, so that a certificate that several roles take is this node's login and no other's. */
+enum err vault_login_cert(struct vault *v, const char *role, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *body = NULL;
+	struct body b = { 0 };
+
+	body_add(&b, "{\"name\":\"");
+	body_add(&b, role);
+	body_add(&b, "\"}");
+	enum err err = body_take(&b, &body, e);
+	return err ? err : log_in(v, v->settings->cert_mount, body, ERR_VAULT_LOGIN_CERT, e);
 }
 
 struct vault_login_info vault_login_info(const struct vault *v)
@@ -78,63 +119,6 @@ struct vault_login_info vault_login_info(const struct vault *v)
 		.ttl_s = v->ttl_s,
 		.batch = !v->gives_back,
 	};
-}
-
-/* ---- a secret_id that comes wrapped ---- */
-
-/* Who asks is the wrapping token itself. */
-static enum err ask_wrapping(struct vault *v, const char *path, const struct secret *wrapped, bool once,
-			     struct vault_answer *ret, struct err_ctx *e)
-{
-	_cleanup_secret_ struct secret *body = NULL;
-	struct body b = { 0 };
-
-	body_add(&b, once ? "{" : "{\"token\":");
-	if (!once)
-		body_add_secret(&b, wrapped);
-	body_add(&b, "}");
-	enum err err = once ? vault_set_token(v, wrapped, e) : ERR_OK;
-	if (!err)
-		err = body_take(&b, &body, e);
-	const struct vault_question q = { .method = "POST", .path = path, .body = body, .once = once };
-	if (!err)
-		err = vault_ask(v, &q, ret, e);
-	secret_free(TAKE(v->token));
-	if (!err && ret->status != 200)
-		err = err_set_http(e, ERR_VAULT_WRAPPED, ret->status, "it is used up, too old, or none");
-	return err;
-}
-
-/* Looking does not use it up: a token that came from elsewhere is left to whoever has to explain it. */
-static enum err check_origin(struct vault *v, const struct secret *wrapped, const char *role, struct err_ctx *e)
-{
-	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
-	_cleanup_free_ char *expected = NULL;
-	enum err err = str_format(&expected, e, "auth/%s/role/%s/secret-id", v->settings->approle_mount, role);
-
-	if (!err)
-		err = ask_wrapping(v, "sys/wrapping/lookup", wrapped, false, a, e);
-	if (err)
-		return err;
-	const char *path = vault_answer_text(a, "data", "creation_path");
-	return path && str_equal(path, expected) ? ERR_OK
-						 : err_set(e, ERR_VAULT_WRAPPED, "it does not come from %s", expected);
-}
-
-enum err vault_unwrap_secret_id(struct vault *v, const struct secret *wrapped, const char *role, struct secret **ret,
-				struct err_ctx *e)
-{
-	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
-	enum err err = check_origin(v, wrapped, role, e);
-
-	if (!err)
-		err = ask_wrapping(v, "sys/wrapping/unwrap", wrapped, true, a, e);
-	if (err)
-		return err;
-	const char *text = vault_answer_text(a, "data", "secret_id");
-	if (!text || !*text || strlen(text) > 1024)
-		return err_set(e, ERR_VAULT_WRAPPED, "there is no secret_id in it");
-	return secret_new_copy(text, strlen(text), ret, e);
 }
 
 void vault_give_back(struct vault *v, struct deadline deadline)

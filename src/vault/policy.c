@@ -129,6 +129,35 @@ enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, c
 	return json_object_set_new(paths, full, json_pack("{s:[s]}", "capabilities", "read")) < 0 ? no_room(e) : ERR_OK;
 }
 
+static enum err allow(json_t *paths, const char *path, json_t *rule, bool *ret_changed, struct err_ctx *e)
+{
+	if (rule && json_equal(json_object_get(paths, path), rule)) {
+		json_decref(rule);
+		return ERR_OK;
+	}
+	*ret_changed = true;
+	return json_object_set_new(paths, path, rule) < 0 ? no_room(e) : ERR_OK;
+}
+
+/* With parameters, the secret_id could be good for other networks than the role's, or be one that somebody chose. */
+enum err vault_policy_allow_renewal(json_t *policy, const struct vault_settings *s, const char *role,
+				    bool *ret_changed, struct err_ctx *e)
+{
+	_cleanup_free_ char *make = NULL, *destroy = NULL;
+	json_t *paths = json_object_get(policy, "path");
+	enum err err = str_format(&make, e, "auth/%s/role/%s/secret-id", s->approle_mount, role);
+
+	if (!err)
+		err = str_format(&destroy, e, "%s/destroy", make);
+	if (!err)
+		err = allow(paths, make, json_pack("{s:[s], s:{s:[]}}", "capabilities", "update", "denied_parameters",
+						   "*"), ret_changed, e);
+	if (!err)
+		err = allow(paths, destroy, json_pack("{s:[s], s:{s:[]}}", "capabilities", "update",
+						      "allowed_parameters", "secret_id"), ret_changed, e);
+	return err;
+}
+
 enum err vault_policy_text(const json_t *policy, char **ret, struct err_ctx *e)
 {
 	*ret = json_dumps(policy, JSON_INDENT(1));
@@ -165,10 +194,11 @@ enum err vault_policy_admin(const struct vault_settings *s, json_t **ret, struct
 {
 	_cleanup_(json_decrefp) json_t *policy = json_pack("{s:{}}", "path");
 	json_t *paths = json_object_get(policy, "path");
-	char role[VAULT_PATH_SIZE + 16];
+	char role[VAULT_PATH_SIZE + 16], certs[VAULT_PATH_SIZE + 16];
 	int bad = 0;
 
 	snprintf(role, sizeof(role), "auth/%s/role", s->approle_mount);
+	snprintf(certs, sizeof(certs), "auth/%s/certs", s->cert_mount);
 	bad |= add_rule(paths, s->transit_mount, "keys/+", json_pack("[s,s,s]", "create", "read", "update"));
 	bad |= add_rule(paths, s->transit_mount, "keys/+/rotate", json_pack("[s]", "update"));
 	bad |= add_rule(paths, s->transit_mount, "encrypt/+", json_pack("[s]", "update"));
@@ -177,6 +207,7 @@ enum err vault_policy_admin(const struct vault_settings *s, json_t **ret, struct
 	bad |= add_rule(paths, role, "+", json_pack("[s,s,s]", "create", "read", "update"));
 	bad |= add_rule(paths, role, "+/role-id", json_pack("[s]", "read"));
 	bad |= add_rule(paths, role, "+/secret-id", json_pack("[s]", "update"));
+	bad |= add_rule(paths, certs, "+", json_pack("[s,s,s]", "create", "read", "update"));
 	bad |= add_rule(paths, "sys/policies/acl", "zseal-*", json_pack("[s,s,s]", "create", "read", "update"));
 	if (*s->kv_mount)
 		bad |= add_rule(paths, s->kv_mount, "data/*", json_pack("[s,s]", "create", "update"));

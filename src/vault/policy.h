@@ -34,6 +34,13 @@ must_check enum err vault_policy_allow(json_t *policy, const struct vault_settin
 must_check enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, const char *path,
 					  bool *ret_changed, struct err_ctx *e);
 
+/*
+ * The same for making a secret_id for a role, plain as the role has it, and for destroying one whose text is known: a
+ * token that has it can make itself last.
+ */
+must_check enum err vault_policy_allow_renewal(json_t *policy, const struct vault_settings *s, const char *role,
+					       bool *ret_changed, struct err_ctx *e);
+
 must_check enum err vault_policy_store(struct vault *v, const char *name, const json_t *policy, struct err_ctx *e);
 
 /* The same policy in HCL, for Terraform and its like; the caller frees it. Errors: ERR_NO_MEMORY. */

@@ -6,6 +6,7 @@
 
 const struct vault_settings vault_settings_default = {
 	.approle_mount = "approle",
+	.cert_mount = "cert",
 	.transit_mount = "transit",
 	.cluster = "default",
 	.role_id = "zseal-vault-role-id",

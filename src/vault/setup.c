@@ -107,27 +107,19 @@ static enum err ensure(struct vault_setup *s, const struct wish *w, struct err_c
 
 /* ---- the wishes ---- */
 
-static enum err ensure_mounts(struct vault_setup *s, struct err_ctx *e)
+static enum err ensure_mount(struct vault_setup *s, const char *what, const char *where, const char *mount,
+			     const char *type, struct err_ctx *e)
 {
-	_cleanup_(wish_clear) struct wish transit = {
-		.what = "the Transit engine",
+	_cleanup_(wish_clear) struct wish w = {
+		.what = what,
 		.keep = true,
 		.required = !s->mounts,
-		.should = json_pack("{s:s}", "type", "transit"),
-	};
-	_cleanup_(wish_clear) struct wish approle = {
-		.what = "the AppRole method",
-		.keep = true,
-		.required = !s->mounts,
-		.should = json_pack("{s:s}", "type", "approle"),
+		.should = json_pack("{s:s}", "type", type),
 	};
 
-	snprintf(transit.look, sizeof(transit.look), "sys/mounts/%s", s->settings->transit_mount);
-	strcpy(transit.change, transit.look);
-	snprintf(approle.look, sizeof(approle.look), "sys/auth/%s", s->settings->approle_mount);
-	strcpy(approle.change, approle.look);
-	enum err err = ensure(s, &transit, e);
-	return err ? err : ensure(s, &approle, e);
+	snprintf(w.look, sizeof(w.look), "%s/%s", where, mount);
+	strcpy(w.change, w.look);
+	return ensure(s, &w, e);
 }
 
 /* Whoever knows a role_id could lock its node out; a secret_id of 128 bits needs no lock. */
@@ -165,11 +157,14 @@ static enum err ensure_key(struct vault_setup *s, struct err_ctx *e)
 	return err ? err : ensure(s, &upsert, e);
 }
 
-static enum err fill_policy(const struct vault_setup *s, json_t *policy, bool *ret_changed, struct err_ctx *e)
+static enum err fill_policy(const struct vault_setup *s, const char *role, json_t *policy, bool *ret_changed,
+			    struct err_ctx *e)
 {
 	struct transit_key key = { .name = s->key };
 	enum err err = vault_policy_allow(policy, s->settings, &key, false, ret_changed, e);
 
+	if (!err && s->renewable)
+		err = vault_policy_allow_renewal(policy, s->settings, role, ret_changed, e);
 	for (size_t i = 0; !err && i < s->n_contexts; i++) {
 		memcpy(key.context, s->contexts[i], sizeof(key.context));
 		err = vault_policy_allow(policy, s->settings, &key, true, ret_changed, e);
@@ -199,7 +194,7 @@ static enum err ensure_policy(struct vault_setup *s, const char *role, struct er
 	enum err err = vault_policy_load(s->vault, role, &policy, e);
 
 	if (!err)
-		err = fill_policy(s, policy, &changed, e);
+		err = fill_policy(s, role, policy, &changed, e);
 	if (!err && changed)
 		err = write_policy(s, "the node's policy", role, policy, e);
 	else if (!err)
@@ -252,6 +247,39 @@ static enum err ensure_role(struct vault_setup *s, const char *role, struct err_
 	return ensure(s, &w, e);
 }
 
+/* The same rights, whatever is shown. Without a list of names, whatever the certificate signs may come. */
+static enum err ensure_certificate(struct vault_setup *s, const char *role, struct err_ctx *e)
+{
+	_cleanup_(wish_clear) struct wish w = {
+		.what = "the node's certificate",
+		.should = json_pack("{s:s, s:[s], s:s, s:b, s:I, s:o, s:o}", "certificate", s->certificate,
+				    "token_policies", role, "token_type", "batch", "token_no_default_policy", 1,
+				    "token_ttl", (json_int_t)s->token_ttl_s, "allowed_names",
+				    list_of(s->certificate_names), "token_bound_cidrs", list_of(s->cidrs)),
+	};
+
+	snprintf(w.look, sizeof(w.look), "auth/%s/certs/%s", s->settings->cert_mount, role);
+	strcpy(w.change, w.look);
+	return ensure(s, &w, e);
+}
+
+static enum err ensure_login(struct vault_setup *s, const char *role, struct err_ctx *e)
+{
+	return s->login == VAULT_LOGIN_CERT ? ensure_certificate(s, role, e) : ensure_role(s, role, e);
+}
+
+static enum err ensure_methods(struct vault_setup *s, struct err_ctx *e)
+{
+	const struct vault_settings *v = s->settings;
+	enum err err = ensure_mount(s, "the Transit engine", "sys/mounts", v->transit_mount, "transit", e);
+
+	if (!err && s->login == VAULT_LOGIN_CERT)
+		return ensure_mount(s, "the certificate method", "sys/auth", v->cert_mount, "cert", e);
+	if (!err)
+		err = ensure_mount(s, "the AppRole method", "sys/auth", v->approle_mount, "approle", e);
+	return err ? err : ensure_no_lockout(s, e);
+}
+
 static enum err ensure_audit(struct vault_setup *s, struct err_ctx *e)
 {
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
@@ -274,11 +302,9 @@ static enum err ensure_audit(struct vault_setup *s, struct err_ctx *e)
 enum err vault_setup(struct vault_setup *s, struct err_ctx *e)
 {
 	char role[VAULT_ROLE_SIZE];
-	enum err err = ensure_mounts(s, e);
+	enum err err = ensure_methods(s, e);
 
 	vault_role_name(s->node, role);
-	if (!err)
-		err = ensure_no_lockout(s, e);
 	if (!err)
 		err = ensure_key(s, e);
 	if (!err)
@@ -286,7 +312,7 @@ enum err vault_setup(struct vault_setup *s, struct err_ctx *e)
 	if (!err)
 		err = ensure_admin_policy(s, e);
 	if (!err)
-		err = ensure_role(s, role, e);
+		err = ensure_login(s, role, e);
 	if (!err)
 		err = ensure_audit(s, e);
 	return err;

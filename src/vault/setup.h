@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes Vault as vault slots need it: mounts, a Transit key, a policy and an AppRole for a node. Each thing is looked at
+ * Makes Vault as vault slots need it: mounts, a Transit key, a policy and a role for a node, AppRole or certificate. Each thing is looked at
  * first, and written only if it is not as it should be: a second run changes nothing.
  *
  * Refuses: to change a key or a mount that is there, to take a policy for its own that somebody else wrote.
@@ -24,6 +24,10 @@ struct vault_setup {
 	const char *node, *key; /* names of the node and of the Transit key */
 	const char *cidrs;      /* from where the node may log in, separated by commas, or NULL: from anywhere */
 	unsigned token_ttl_s, secret_id_ttl_s;
+	enum vault_login_by login;
+	const char *certificate;       /* login by certificate: the node's own, or its authority's, in PEM */
+	const char *certificate_names; /* that the node's has one of, or NULL: any; as cidrs */
+	bool renewable;         /* the node may make itself another secret_id */
 	bool mounts;            /* make mounts that are missing */
 	bool dry_run;
 	size_t n_contexts;      /* of slots that the node hosts already */

@@ -181,6 +181,8 @@ static enum err ask_address(struct vault *v, const struct vault_question *q, uns
 	if (x->done)
 		tell(v, q, x, ret);
 	v->retry_after_ms = retry_after_ms(x);
+	if (!err && x->status == 500 && vault_answer_says(ret, VAULT_SAYS_OUT_OF_DATE))
+		return ERR_OK;
 	if (err || x->status != 307)
 		return err ? err : vault_status_error(x->status, x->address, e);
 	*ret_to = find_address(v->settings, x->location);
@@ -258,7 +260,8 @@ enum err vault_ask(struct vault *v, const struct vault_question *q, struct vault
 		/* no time left says less than why the time was spent */
 		if (err && last.code && deadline_left_ms(v->deadline) == 0)
 			own = last;
-		if (!err || !passes(err) || q->once || deadline_left_ms(v->deadline) == 0)
+		if (!err || !passes(err) || q->once || tries + 1 == v->settings->tries ||
+		    deadline_left_ms(v->deadline) == 0)
 			break;
 		last = own;
 		err = pause_before(v, tries, &own);

@@ -14,6 +14,7 @@
 
 #include "format/slot-vault.h"
 #include "sys/deadline.h"
+#include "vault/lifetime.h"
 #include "vault/settings.h"
 
 struct vault;
@@ -38,6 +39,12 @@ must_check enum err vault_set_token(struct vault *v, const struct secret *token,
  */
 must_check enum err vault_login(struct vault *v, const struct secret *role_id, const struct secret *secret_id,
 				struct err_ctx *e);
+
+/*
+ * The same by the certificate that the connection shows, as the certificate role of that name allows it. Errors:
+ * ERR_VAULT_LOGIN_CERT, those of vault_ask().
+ */
+must_check enum err vault_login_cert(struct vault *v, const char *role, struct err_ctx *e);
 
 /* What a slot's ciphertext is bound to. */
 struct transit_key {
@@ -84,12 +91,31 @@ struct vault_health {
 must_check enum err vault_survey(struct vault *v, struct vault_health ret[static VAULT_ADDRESSES_MAX],
 				 struct err_ctx *e);
 
+/* A secret_id, and how long it is good from when it was made. */
+struct vault_secret_id {
+	struct secret *text;
+	uint64_t ttl_s; /* 0: for ever; VAULT_TTL_UNKNOWN */
+};
+void vault_secret_id_clear(struct vault_secret_id *s);
+DEFINE_CLEANUP(struct vault_secret_id *, vault_secret_id_clear)
+
 /*
- * Takes the secret_id out of a wrapping token, once and only if it came from the role of that name.
+ * Takes the secret_id out of a wrapping token, once and only if it came from the role of that name. The caller clears it.
  * Errors: ERR_VAULT_WRAPPED, those of vault_ask().
  */
-must_check enum err vault_unwrap_secret_id(struct vault *v, const struct secret *wrapped, const char *role,
-					   struct secret **ret, struct err_ctx *e);
+must_check enum err vault_secret_id_unwrap(struct vault *v, const struct secret *wrapped, const char *role,
+					   struct vault_secret_id *ret, struct err_ctx *e);
+
+/*
+ * Makes another secret_id for a role. Asked once: what is lost on the way ends by itself. The caller clears it.
+ * Errors: ERR_VAULT_DENIED if the token may not, ERR_VAULT_NOT_FOUND, those of vault_ask().
+ */
+must_check enum err vault_secret_id_make(struct vault *v, const char *role, struct vault_secret_id *ret,
+					 struct err_ctx *e);
+
+/* Makes one worthless; success if it was. Errors: ERR_VAULT_DENIED if the token may not, those of vault_ask(). */
+must_check enum err vault_secret_id_destroy(struct vault *v, const char *role, const struct secret *text,
+					    struct err_ctx *e);
 
 /* ---- for the modules of vault/ and the set-up ---- */
 
@@ -110,7 +136,8 @@ void vault_answer_clear(struct vault_answer *a);
 DEFINE_CLEANUP(struct vault_answer *, vault_answer_clear)
 
 /*
- * Asks, until there is an answer of status 200, 204, 400 or 404, which the caller judges: ERR_OK.
+ * Asks, until there is an answer of status 200, 204, 400 or 404 (or 500, of a certificate that is out of date), which the
+ * caller judges: ERR_OK.
  * Errors: ERR_VAULT_DOWN, _SEALED, _NO_LEADER, _BUSY, _ANSWER, _TLS, _CLOCK, _DENIED, _REDIRECT; ERR_INTERRUPTED,
  * ERR_NO_MEMORY. Blocks: until the deadline.
  */
