@@ -436,6 +436,8 @@ static bool is_about_our_certificate(const struct exchange *x)
 		"alert bad certificate", "alert unsupported certificate", "alert certificate revoked",
 		"alert certificate expired", "alert certificate unknown", "alert unknown ca",
 		"alert certificate required",
+		/* what libcurl makes of "expired"; of the server's certificate it would say what is wrong with it */
+		"SSL certificate verification failed",
 	};
 
 	for (size_t i = 0; *x->http->settings->client_cert && i < ARRAY_SIZE(alerts); i++)
@@ -452,7 +454,8 @@ enum err exchange_error(const struct exchange *x, struct err_ctx *e)
 	case CURLE_OUT_OF_MEMORY:
 		return err_set(e, ERR_NO_MEMORY, "%s", x->address);
 	case CURLE_PEER_FAILED_VERIFICATION:
-		return certificate_error(x, e);
+		return is_about_our_certificate(x) ? err_set(e, ERR_VAULT_LOGIN_CERT, "%s: expired", x->address)
+						   : certificate_error(x, e);
 	case CURLE_SSL_CACERT_BADFILE:
 		return err_set(e, ERR_VAULT_TLS, "%s: %s", x->address, x->reason);
 	case CURLE_SSL_CERTPROBLEM:
