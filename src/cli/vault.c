@@ -483,7 +483,7 @@ static enum err enroll(struct work *w, bool *ret_host_only, struct err_ctx *e)
 		err = unwrap(w, secret_id, e);
 	if (!err)
 		err = store(s->secret_id, secret_id->text, ret_host_only, e);
-	return err ? err : vault_lifetime_remember(s, secret_id->ttl_s, e);
+	return err ? err : vault_lifetime_remember(s, secret_id->made, secret_id->ttl_s, e);
 }
 
 static enum err run_enroll(const struct invocation *inv, struct err_ctx *e)

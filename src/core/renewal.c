@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-#include <time.h>
-
 #include "core/renewal.h"
 #include "event/event.h"
 #include "protector/vault.h"
@@ -159,7 +156,7 @@ static enum err exchange(struct work *w, struct err_ctx *e)
 	r->outcome = RENEWAL_DONE;
 	event_emit(&(struct event){ .id = EVENT_VAULT_LOGIN_RENEWED, .credential = r->settings->secret_id });
 	/* not to remember costs one more renewal, and nothing else */
-	err = vault_lifetime_remember(r->settings, w->fresh.ttl_s, e);
+	err = vault_lifetime_remember(r->settings, w->fresh.made, w->fresh.ttl_s, e);
 	destroy_old(w);
 	vault_lifetime_get(r->settings, &r->lifetime);
 	return err;

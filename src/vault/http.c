@@ -318,6 +318,7 @@ static enum err set_security(struct exchange *x, const struct http_request *r, s
 		{ CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2, NULL },
 		{ CURLOPT_SSL_VERIFYPEER, 1, NULL },
 		{ CURLOPT_SSL_VERIFYHOST, 2, NULL },
+		{ CURLOPT_FRESH_CONNECT, r->fresh, NULL },
 		{ CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms, NULL },
 		{ CURLOPT_TIMEOUT_MS, (long)r->timeout_ms, NULL },
 	};

@@ -34,6 +34,7 @@ struct http_request {
 	const struct secret *token; /* or NULL */
 	const char *correlation;    /* X-Correlation-Id */
 	const char *wrap_ttl;       /* "300s": the answer is wrapped; or NULL */
+	bool fresh;                 /* by a connection of its own */
 	uint64_t timeout_ms;
 	size_t body_max;            /* bytes of the answer; 0: BODY_MAX */
 };

@@ -59,10 +59,10 @@ void vault_lifetime_get(const struct vault_settings *s, struct vault_lifetime *r
 		get_secret_id(s, ret);
 }
 
-enum err vault_lifetime_remember(const struct vault_settings *s, uint64_t ttl_s, struct err_ctx *e)
+enum err vault_lifetime_remember(const struct vault_settings *s, uint64_t made, uint64_t ttl_s, struct err_ctx *e)
 {
 	char path[sizeof(VAULT_STATE_PATH) + VAULT_WORD_SIZE];
-	uint64_t now = (uint64_t)time(NULL), changed;
+	uint64_t changed;
 	_cleanup_free_ char *text = NULL;
 
 	path_of(s, path);
@@ -71,8 +71,8 @@ enum err vault_lifetime_remember(const struct vault_settings *s, uint64_t ttl_s,
 	enum err err = credstore_changed(s->secret_id, &changed, e);
 	if (!err)
 		err = str_format(&text, e, "{\"v\":1,\"changed\":%llu,\"made\":%llu,\"ends\":%llu}\n",
-				 (unsigned long long)changed, (unsigned long long)now,
-				 (unsigned long long)(ttl_s ? now + ttl_s : 0));
+				 (unsigned long long)changed, (unsigned long long)made,
+				 (unsigned long long)(ttl_s ? made + ttl_s : 0));
 	if (!err)
 		err = file_make_folder(VAULT_STATE_PATH, 0700, e);
 	if (!err)

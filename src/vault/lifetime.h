@@ -25,10 +25,11 @@ struct vault_lifetime {
 void vault_lifetime_get(const struct vault_settings *s, struct vault_lifetime *ret);
 
 /*
- * Remembers that the secret_id which is kept now was made just now, and lasts ttl_s (0: for ever). Errors: ERR_CREDENTIAL
- * if none is kept; those of file_write().
+ * Remembers of the secret_id which is kept now that it was made at that time, and lasts ttl_s (0: for ever). Errors:
+ * ERR_CREDENTIAL if none is kept; those of file_write().
  */
-must_check enum err vault_lifetime_remember(const struct vault_settings *s, uint64_t ttl_s, struct err_ctx *e);
+must_check enum err vault_lifetime_remember(const struct vault_settings *s, uint64_t made, uint64_t ttl_s,
+					    struct err_ctx *e);
 
 /* Seconds that are left; 0 behind the end; UINT64_MAX if there is none or none is known. */
 uint64_t vault_lifetime_left_s(const struct vault_lifetime *l);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* secret_ids: out of a wrapping token, made by the node for itself, made worthless. */
 #include <string.h>
+#include <time.h>
 
 #include "vault/internal.h"
 
@@ -38,7 +39,9 @@ static enum err ask_wrapping(struct vault *v, const char *path, const struct sec
 	enum err err = once ? vault_set_token(v, wrapped, e) : ERR_OK;
 	if (!err)
 		err = body_take(&b, &body, e);
-	const struct vault_question q = { .method = "POST", .path = path, .body = body, .once = once };
+	const struct vault_question q = {
+		.method = "POST", .path = path, .body = body, .once = once, .alone = once
+	};
 	if (!err)
 		err = vault_ask(v, &q, ret, e);
 	secret_free(TAKE(v->token));
@@ -69,6 +72,7 @@ enum err vault_secret_id_unwrap(struct vault *v, const struct secret *wrapped, c
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
 	enum err err = check_origin(v, wrapped, role, e);
 
+	ret->made = (uint64_t)time(NULL);
 	if (!err)
 		err = ask_wrapping(v, "sys/wrapping/unwrap", wrapped, true, a, e);
 	return err ? err : take(a, ERR_VAULT_WRAPPED, ret, e);
@@ -86,7 +90,9 @@ static enum err ask_role(struct vault *v, const char *role, const char *rest, st
 
 	if (!err)
 		err = str_format(&path, e, "auth/%s/role/%s/secret-id%s", v->settings->approle_mount, role, rest);
-	const struct vault_question q = { .method = "POST", .path = path, .body = body, .once = true };
+	const struct vault_question q = {
+		.method = "POST", .path = path, .body = body, .once = true, .alone = true
+	};
 	if (!err)
 		err = vault_ask(v, &q, ret, e);
 	if (!err && ret->status != 200 && ret->status != 204)
@@ -99,6 +105,7 @@ enum err vault_secret_id_make(struct vault *v, const char *role, struct vault_se
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
 	struct body b = { 0 };
 
+	ret->made = (uint64_t)time(NULL);
 	body_add(&b, "{}");
 	enum err err = ask_role(v, role, "", &b, a, e);
 	return err ? err : take(a, ERR_VAULT_ANSWER, ret, e);

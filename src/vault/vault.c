@@ -168,6 +168,7 @@ static enum err ask_address(struct vault *v, const struct vault_question *q, uns
 		.token = v->token,
 		.correlation = v->correlation,
 		.wrap_ttl = q->wrap_ttl,
+		.fresh = q->alone,
 		.timeout_ms = vault_request_timeout(v),
 	};
 	enum err err = request.timeout_ms ? exchange_start(x, &v->http, &request, e)

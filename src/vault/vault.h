@@ -94,6 +94,7 @@ must_check enum err vault_survey(struct vault *v, struct vault_health ret[static
 /* A secret_id, and how long it is good from when it was made. */
 struct vault_secret_id {
 	struct secret *text;
+	uint64_t made;  /* seconds since 1970, when it was asked for: it may have lain in a wrapping token before */
 	uint64_t ttl_s; /* 0: for ever; VAULT_TTL_UNKNOWN */
 };
 void vault_secret_id_clear(struct vault_secret_id *s);
@@ -125,6 +126,7 @@ struct vault_question {
 	const struct secret *body; /* or NULL */
 	const char *wrap_ttl;      /* or NULL */
 	bool once;                 /* an answer that was lost is not asked for again: it may have used something up */
+	bool alone;                /* nor by libcurl, which sends again what a connection that was kept has lost */
 };
 
 /* The caller clears it. */
