@@ -8,13 +8,12 @@ it may have; a sample of them is tried, ZSEAL_ALL_STEPS=1 takes all.
 import errno
 import os
 import signal
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from conftest import ERRORS, EXIT_STATUS, World, one_zfs, zfs_versions
 from figures import count
-from steps import SANITIZED
+from steps import SANITIZED, fault_library
 from verbs import VERBS, assert_kept, kept_files, make_tank, run_verb
 
 pytestmark = one_zfs
@@ -58,8 +57,7 @@ def run_with_plan(node, verb, plan):
     """How it ended, and the calls that are in the log."""
     log = node.folder / "fault.log"
     log.write_text("")
-    library = Path(os.environ.get("ZSEAL", "build/src/zseal")).resolve().parents[1] / "tests/fault/fault.so"
-    done = run_verb(node, verb, timeout=60, env={"LD_PRELOAD": library, "ZSEAL_FAULT": plan, "ZSEAL_FAULT_LOG": log})
+    done = run_verb(node, verb, timeout=60, env={"LD_PRELOAD": fault_library("fault"), "ZSEAL_FAULT": plan, "ZSEAL_FAULT_LOG": log})
     return done, [line.split() for line in log.read_text().splitlines()]
 
 
