@@ -181,20 +181,20 @@ static bool names_are_valid(const char *text)
 /* Without a name, every machine that has a certificate of this authority could say that it is this node. */
 static enum err read_certificate(struct work *w, struct vault_setup *s, struct err_ctx *e)
 {
-	const char *path = invocation_value(w->inv, "certificate"), *names = invocation_value(w->inv, "certificate-name");
+	const char *path = invocation_value(w->inv, "certificate"), *names = invocation_value(w->inv, "cert-name");
 	_cleanup_free_ char *text = NULL;
 
 	if (!path)
 		return err_set(e, ERR_USAGE, "--login cert needs the node's certificate: --certificate FILE");
 	if (names && !names_are_valid(names))
-		return err_set(e, ERR_USAGE, "--certificate-name takes names such as a.example, with commas between them");
+		return err_set(e, ERR_USAGE, "--cert-name takes names such as a.example, with commas between them");
 	enum err err = file_read(path, CERTIFICATE_MAX, &text, e);
 	if (err)
 		return err_wrap(e, err, "--certificate");
 	if (!certificate_parse(text, &w->certificate))
 		return err_set(e, ERR_USAGE, "--certificate: there is no certificate in PEM in %s", path);
 	if (w->certificate.signs && !names)
-		return err_set(e, ERR_USAGE, "%s is an authority's, which signs many: --certificate-name says which one "
+		return err_set(e, ERR_USAGE, "%s is an authority's, which signs many: --cert-name says which one "
 			       "is node %s's", path, w->node);
 	s->certificate = w->certificate.pem;
 	s->certificate_names = names;
@@ -204,7 +204,7 @@ static enum err read_certificate(struct work *w, struct vault_setup *s, struct e
 static enum err choose_login(struct work *w, struct vault_setup *s, struct err_ctx *e)
 {
 	const char *login = invocation_value(w->inv, "login");
-	bool has_certificate = invocation_has(w->inv, "certificate") || invocation_has(w->inv, "certificate-name");
+	bool has_certificate = invocation_has(w->inv, "certificate") || invocation_has(w->inv, "cert-name");
 
 	s->login = !login ? w->session.config.vault.login : str_equal(login, "cert") ? VAULT_LOGIN_CERT
 										      : VAULT_LOGIN_APPROLE;
@@ -215,7 +215,7 @@ static enum err choose_login(struct work *w, struct vault_setup *s, struct err_c
 		return err_set(e, ERR_USAGE, "--renewable is for the secret_ids of --login approle");
 	if (s->login == VAULT_LOGIN_CERT)
 		return read_certificate(w, s, e);
-	return has_certificate ? err_set(e, ERR_USAGE, "--certificate and --certificate-name are for --login cert")
+	return has_certificate ? err_set(e, ERR_USAGE, "--certificate and --cert-name are for --login cert")
 			       : ERR_OK;
 }
 
@@ -515,7 +515,7 @@ static const struct option_spec setup_options[] = {
 	{ "cidr", 0, "NETWORKS", "from where the node may log in, such as 192.0.2.0/24,2001:db8::/64", false },
 	{ "login", 0, "HOW", "approle, or cert: by a certificate (what zseal.conf says)", false },
 	{ "certificate", 0, "FILE", "for cert: the node's certificate, or its authority's, in PEM", false },
-	{ "certificate-name", 0, "NAMES", "for cert: the node's certificate has one of these names, in which * is any", false },
+	{ "cert-name", 0, "NAMES", "for cert: the node's certificate has one of these names, in which * is any", false },
 	{ "renewable", 0, NULL, "let the node make its own next secret_id (zseal vault renew)", false },
 	{ "token-ttl", 0, "SECONDS", "how long a login lasts (300)", false },
 	{ "secret-id-ttl", 0, "SECONDS", "how long a secret_id lasts (0: until it is revoked)", false },

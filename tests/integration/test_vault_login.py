@@ -65,7 +65,7 @@ def use(bao, kind, key=None, mode=0o600, lines=()):
 @pytest.fixture
 def by_authority(bao):
     """The role takes whatever the authority has signed for this name; then the certificate itself again."""
-    assert_done(set_up(bao, bao.certificates.ca, "--certificate-name", "node.test"))
+    assert_done(set_up(bao, bao.certificates.ca, "--cert-name", "node.test"))
     yield bao
     assert_done(set_up(bao, bao.certificates.client()[0]))
 
@@ -150,7 +150,7 @@ def test_certificate_that_the_role_does_not_know(bao):
 
 
 def test_certificate_of_another_name(by_authority):
-    assert_done(set_up(by_authority, by_authority.certificates.ca, "--certificate-name", "other.test"))
+    assert_done(set_up(by_authority, by_authority.certificates.ca, "--cert-name", "other.test"))
     assert_not_let_in(by_authority, "vault-login-cert", "none of the names")
 
 
@@ -322,14 +322,14 @@ def test_set_up_of_a_mount_that_is_missing(bao):
 
 def test_authority_needs_a_name(bao):
     """Else each of its machines could log in as any of them."""
-    assert_refused(set_up(bao, bao.certificates.ca), "usage", "--certificate-name", "node a")
+    assert_refused(set_up(bao, bao.certificates.ca), "usage", "--cert-name", "node a")
 
 
 @pytest.mark.parametrize("argv, word", [
     ([], "--certificate FILE"), (["--certificate", "/etc/hostname"], "no certificate"),
     (["--certificate", "/nonexistent"], "/nonexistent"), (["--certificate", "CLIENT", "--renewable"], "--renewable"),
-    (["--certificate", "CLIENT", "--certificate-name", "a b"], "--certificate-name"),
-    (["--certificate", "CLIENT", "--certificate-name", ","], "--certificate-name")])
+    (["--certificate", "CLIENT", "--cert-name", "a b"], "--cert-name"),
+    (["--certificate", "CLIENT", "--cert-name", ","], "--cert-name")])
 def test_set_up_with_bad_options(bao, argv, word):
     argv = [str(bao.certificates.client()[0]) if text == "CLIENT" else text for text in argv]
     result = admin(bao, "vault", "setup", "tank", "--login", "cert", *argv)
@@ -337,7 +337,7 @@ def test_set_up_with_bad_options(bao, argv, word):
 
 
 @pytest.mark.parametrize("argv", [["--login", "ldap"], ["--login", "approle", "--certificate", "/x"],
-                                  ["--login", "approle", "--certificate-name", "x"]])
+                                  ["--login", "approle", "--cert-name", "x"]])
 def test_set_up_with_options_of_the_other_login(bao, argv):
     assert_refused(admin(bao, "vault", "setup", "tank", *argv), "usage", argv[-2] if len(argv) > 2 else "--login")
 

@@ -222,6 +222,14 @@ def test_enroll_without_a_role_id_uses_nothing_up(ready):
     assert_done(enroll(ready, token, "--role-id", role_id(ready)))
 
 
+def test_answer_that_was_lost_is_not_taken_for_a_theft(ready):
+    """The token is used up then, by ourselves: it is not sent again, to be told that somebody has used it."""
+    ready.server.door.record()
+    ready.server.door.fault("lost-answer", path="wrapping/unwrap")
+    assert_refused(enroll(ready, wrapped_secret_id(ready), "--role-id", role_id(ready)), "vault-down", "unwrap")
+    assert len([r for r in ready.server.door.requests if r.path.endswith("wrapping/unwrap")]) == 1
+
+
 # ---- status, login-test ----
 
 def test_status(bao):
