@@ -10,6 +10,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
+import vaulting
 from canaries import Search, memory_of, secrets_of, spellings
 from conftest import (Dialogue, Pool, World, assert_done, is_locked, one_zfs, pipe_with, run, zfs_versions,
                       zseal)
@@ -313,8 +314,8 @@ if not SANITIZED:
     def search_for(node, verb):
         """All secrets of the pool that the verb left, a slot that it added included."""
         tank = node.tank if not verb.shows else node.tank._replace(recovery_key=node.shown, keyring=keyring_of(node))
-        of_vault = {} if not node.vault else {"token": node.vault.token.encode(), "secret_id": node.path(
-            "/etc/credstore/zseal-vault-secret-id").read_bytes()}
+        of_vault = {} if not node.vault else {"token": node.vault.token.encode(), "secret_id": vaulting.kept_secret_id(
+            node).encode()}
         return Search(secrets_of(node, tank) | {"passphrase": PASSPHRASE.encode()} | of_vault)
 
     def keyring_of(node):

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What opens a vault slot, and what comes out of it, is nowhere when zseal ends: not in its memory, not in arguments or in
 a child's environment, not in a file."""
-import json
-
 import pytest
 
 import vaulting
@@ -69,31 +67,18 @@ if not SANITIZED:
 
     def test_memory_is_clean_when_a_secret_id_was_renewed(bao):
         """Of the old one and of the new one, which is known when it is kept."""
-        allow_renewal(bao)
+        vaulting.allow_renewal(bao)
         argv, found = ["zseal", "vault", "renew", "--now"], []
         assert_done(zseal(bao.node, *argv[1:]))
-        old = kept_secret_id(bao.node)
+        old = vaulting.kept_secret_id(bao.node)
 
         def action():
-            new = kept_secret_id(bao.node)
+            new = vaulting.kept_secret_id(bao.node)
             assert new != old
-            search = Search({**secrets(bao), "old": old, "new": new})
+            search = Search({**secrets(bao), "old": old.encode(), "new": new.encode()})
             found.extend(search.in_memory(pid) for pid in programs(bao.node, "zseal"))
         _, paused = run_with_pause(bao.node, argv, EXIT, action)
         assert paused and found and not any(found)
-
-
-def allow_renewal(bao):
-    policy = json.loads(bao.must("GET", "sys/policies/acl/zseal-a")["data"]["policy"])
-    for path in ("", "/destroy"):
-        policy["path"][f"auth/approle/role/{vaulting.ROLE}/secret-id{path}"] = {"capabilities": ["update"]}
-    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": json.dumps(policy)})
-
-
-def kept_secret_id(node):
-    name = "zseal-vault-secret-id"
-    return run(node, "systemd-creds", "--newline=no", f"--name={name}", "decrypt", f"/etc/credstore.encrypted/{name}",
-               "-").strip().encode()
 
 
 def executed(bao, *argv, env=None, **kw):

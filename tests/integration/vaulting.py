@@ -75,6 +75,14 @@ def set_up(bao, token_type="batch"):
     configure(bao)
 
 
+def allow_renewal(bao):
+    """As vault setup --renewable does, more or less."""
+    text = json.loads(bao.must("GET", "sys/policies/acl/zseal-a")["data"]["policy"])
+    for path in ("", "/destroy"):
+        text["path"][f"auth/approle/role/{ROLE}/secret-id{path}"] = {"capabilities": ["update"]}
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": json.dumps(text)})
+
+
 def new_secret_id(bao):
     secret_id = bao.must("POST", f"auth/approle/role/{ROLE}/secret-id", {})["data"]["secret_id"]
     give(bao.node, "zseal-vault-secret-id", secret_id)
@@ -88,6 +96,15 @@ def give(node, name, text):
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / name).write_text(text)
     (folder / name).chmod(0o600)
+
+
+def kept_secret_id(node):
+    """As the next login finds it."""
+    name = "zseal-vault-secret-id"
+    encrypted = f"/etc/credstore.encrypted/{name}"
+    if not node.path(encrypted).exists():
+        return node.path(f"/etc/credstore/{name}").read_text()
+    return run(node, "systemd-creds", "--newline=no", f"--name={name}", "decrypt", encrypted, "-")
 
 
 def configure(bao, *lines, unlock=("order = vault, tpm2",), address=None):

@@ -99,6 +99,14 @@ def _with_vault_slot(node):
     vaulting.admin(node.vault, "slot", "add", "tank", "vault")
 
 
+def _with_secret_id(node):
+    """Plain, and good; what the last run made is gone. The node may make itself another one."""
+    _with_vault(node)
+    vaulting.allow_renewal(node.vault)
+    node.path("/etc/credstore.encrypted/zseal-vault-secret-id").unlink(missing_ok=True)
+    vaulting.new_secret_id(node.vault)
+
+
 class Verb(NamedTuple):
     """words: as typed. before: from whatever state. key: the recovery key is given by a descriptor. makes: there is no
     pool before; adopts: there is one that is not zseal's; both show a recovery key. tpm: it asks the TPM; soon: for no
@@ -150,6 +158,7 @@ VERBS = [
     Verb("slot reseal tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
     Verb("slot remove tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
     Verb("vault login-test", _with_vault, vault=True),
+    Verb("vault renew --now", _with_secret_id, vault=True),
     Verb("vault setup tank", _with_vault, gives="--vault-token-fd", vault=True),
 ]
 
