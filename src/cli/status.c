@@ -287,7 +287,7 @@ static const char *const worth_before[WORTH_MAX] = {
 static const char *const worth_after[WORTH_MAX] = {
 	[WORTH_CLOSED] = "", [WORTH_PIN] = " (the TPM limits guessing)",
 	[WORTH_PASSPHRASE] = " (as strong as that is: nothing limits guessing)",
-	[WORTH_VAULT] = "; revoke its secret_id then)",
+	[WORTH_VAULT] = "; revoke its login then)",
 	[WORTH_PIN_FREE] = ", without limit: the lockout authorisation is empty", [WORTH_UNCHANGED] = " has no PIN)",
 	[WORTH_OPEN] = " has no PIN and no PCRs)",
 };

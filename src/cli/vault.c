@@ -536,7 +536,7 @@ static const struct option_spec enroll_options[] = {
 const struct verb verb_vault_setup = {
 	.name = "vault setup",
 	.arguments = "POOL",
-	.summary = "Make Vault's key, policies and AppRole for the slots of POOL on a node",
+	.summary = "Make Vault's key, policies and a node's login for the slots of POOL",
 	.details = "With an administrator's token (BAO_TOKEN, VAULT_TOKEN, or --vault-token-fd). Looks first, and "
 		   "writes only\n"
 		   "what is not as it should be; --dry-run prints every request that it would make.",

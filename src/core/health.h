@@ -29,7 +29,7 @@ enum worth {
 	WORTH_CLOSED,     /* nothing helps: every slot needs a recovery key or another machine */
 	WORTH_PIN,        /* guess a PIN, which the TPM limits */
 	WORTH_PASSPHRASE, /* guess a passphrase, as often as he likes: it is as good as that */
-	WORTH_VAULT,      /* have Vault answer it: be where it may log in, before its secret_id is revoked */
+	WORTH_VAULT,      /* have Vault answer it: be where it may log in, before its login is revoked */
 	WORTH_PIN_FREE,   /* guess a PIN, as often as he likes: nothing in the TPM limits it */
 	WORTH_UNCHANGED,  /* let the machine boot unchanged (PCRs, no PIN) */
 	WORTH_OPEN,       /* nothing, whatever he boots */

@@ -23,7 +23,7 @@ pytestmark = one_zfs
 NOBODY = 65534
 
 VERBS = ["create", "adopt", "repair", "recover", "unlock", "lock", "status", "slot list", "slot add", "slot test",
-         "slot reseal", "slot remove", "vault setup", "vault enroll", "vault status", "vault login-test",
+         "slot reseal", "slot remove", "vault setup", "vault enroll", "vault renew", "vault status", "vault login-test",
          "header backup", "header verify", "header restore",
          "repair", "recover", "adopt", "version"]
 

@@ -104,7 +104,7 @@ def test_worth(bao):
     bao.node.tpm.clear()
     assert worth(bao.node) == ("closed", "vault")
     text = assert_done(zseal(bao.node, "status")).stdout
-    assert "thief of this whole machine: while Vault answers it (slot vault; revoke its secret_id then)\n" in text
+    assert "thief of this whole machine: while Vault answers it (slot vault; revoke its login then)\n" in text
 
 
 # ---- making and changing slots ----

@@ -117,7 +117,8 @@ def test_service_token_is_given_back(bao):
 def test_status_asks_nobody(bao):
     asked(bao.node)
     assert "vault     ready" in assert_done(zseal(bao.node, "status")).stdout
-    assert "this machine logs in by certificate, which ends on 20" in assert_done(zseal(bao.node, "vault", "status")).stdout
+    text = assert_done(zseal(bao.node, "vault", "status")).stdout
+    assert "this machine logs in by certificate, which ends on 20" in text
     assert asked(bao.node) == []
 
 
@@ -169,7 +170,8 @@ def test_certificate_that_has_ended(by_authority):
 
 
 def test_certificate_that_ended_by_the_servers_clock_alone(bao):
-    bao.server.door.fault("answer", path=LOGIN, status=500, body={"errors": ["failed to verify client's certificate: x509"]})
+    body = {"errors": ["failed to verify client's certificate: x509"]}
+    bao.server.door.fault("answer", path=LOGIN, status=500, body=body)
     assert_not_let_in(bao, "vault-login-cert", "out of date, by that server's clock", requests=((LOGIN, 500),))
 
 
@@ -230,7 +232,8 @@ def test_key_with_a_password_asks_nobody(bao):
     bao.node.path(CLIENT + ".key").chmod(0o600)
     result = bao.node.run(["zseal", "unlock", "tank"], pty=True, input="")
     assert result.returncode == 0 and "opened by fallback" in result.stdout
-    assert "pass phrase" not in result.stdout and vaulting.sentence("vault-client-cert") in " ".join(result.stdout.split())
+    assert "pass phrase" not in result.stdout
+    assert vaulting.sentence("vault-client-cert") in " ".join(result.stdout.split())
 
 
 CHECKING_LISTENER = """
@@ -281,7 +284,8 @@ def test_configuration_is_strict(bao, lines, word):
 
 
 def test_nothing_to_enroll_or_renew(bao):
-    assert_refused(zseal(bao.node, "vault", "enroll", "--wrapped-token-fd", "0", input=""), "usage", "nothing to enroll")
+    enroll = zseal(bao.node, "vault", "enroll", "--wrapped-token-fd", "0", input="")
+    assert_refused(enroll, "usage", "nothing to enroll")
     assert_refused(zseal(bao.node, "vault", "renew"), "usage", "no secret_id to renew")
 
 
@@ -461,7 +465,8 @@ def test_retries(bao, retries, tried):
 def test_timeout(bao):
     """Of a request: the server never answers, and there is no second try."""
     bao.server.door.fault("no-answer", path="sys/health")
-    assert_refused(environment(bao, BAO_CACERT=str(bao.ca), BAO_CLIENT_TIMEOUT="1s", VAULT_MAX_RETRIES="0"), "vault-down")
+    result = environment(bao, BAO_CACERT=str(bao.ca), BAO_CLIENT_TIMEOUT="1s", VAULT_MAX_RETRIES="0")
+    assert_refused(result, "vault-down")
 
 
 @pytest.mark.parametrize("name, value", [

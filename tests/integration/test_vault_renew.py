@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""zseal vault renew, and the warnings before a secret_id ends, on a real OpenBao. Whatever happens, the node can log in."""
+"""zseal vault renew, and the warnings before a secret_id ends, on a real OpenBao. Whatever happens, the node can log
+in."""
 import json
 import os
 import signal
@@ -124,7 +125,8 @@ def test_renews(bao):
     before = accessors(bao)
     asked(bao.node)
     result = assert_done(renew(bao.node))
-    assert result.stdout.startswith("renewed: the new secret_id ends on 20") and "the old one is destroyed" in result.stdout
+    assert result.stdout.startswith("renewed: the new secret_id ends on 20")
+    assert "the old one is destroyed" in result.stdout
     assert asked(bao.node) == [("auth/approle/login", 200), (f"{ROLE}/secret-id", 200), ("auth/approle/login", 200),
                                (f"{ROLE}/secret-id/destroy", 204)]
     assert len(accessors(bao)) == 1 and not accessors(bao) & before
