@@ -63,17 +63,12 @@ static enum err begin(struct work *w, struct err_ctx *e)
 	return ERR_OK;
 }
 
-static enum err log_in(struct work *w, const struct secret *secret_id, struct vault **ret, struct err_ctx *e)
+static enum err connect_to(struct work *w, struct vault **ret, struct err_ctx *e)
 {
-	_cleanup_(vault_closep) struct vault *v = NULL;
-	enum err err = vault_open(w->renewal->settings, &v, e);
+	enum err err = vault_open(w->renewal->settings, ret, e);
 
-	if (err)
-		return err;
-	vault_set_deadline(v, patience(w->renewal->settings));
-	err = vault_login(v, w->old.role_id, secret_id, e);
 	if (!err)
-		*ret = TAKE(v);
+		vault_set_deadline(*ret, patience(w->renewal->settings));
 	return err;
 }
 
@@ -82,7 +77,30 @@ static enum err log_in_by_old(struct work *w, struct err_ctx *e)
 	const struct vault_settings *s = w->renewal->settings;
 	enum err err = protector_vault_credentials(s, deadline_in(CREDENTIAL_TIMEOUT_MS), &w->old, e);
 
-	return err ? err : log_in(w, w->old.secret_id, &w->vault, e);
+	if (!err)
+		err = connect_to(w, &w->vault, e);
+	return err ? err : vault_login(w->vault, w->old.role_id, w->old.secret_id, e);
+}
+
+/*
+ * Over one connection, so that the server which knows the new one is the one that it logs in at: a login too early would
+ * be a wrong one, and some wrong ones lock a role. Where the policy does not let us look, we try.
+ */
+static enum err prove(struct work *w, struct err_ctx *e)
+{
+	struct err_ctx own = { 0 };
+	enum err err = connect_to(w, &w->proof, e);
+
+	if (!err)
+		err = vault_borrow_token(w->proof, w->vault, e);
+	if (err)
+		return err;
+	err = vault_secret_id_await(w->proof, w->role, w->fresh.text, &own);
+	if (err && err != ERR_VAULT_DENIED) {
+		*e = own;
+		return err;
+	}
+	return vault_login(w->proof, w->old.role_id, w->fresh.text, e);
 }
 
 /* Of no use to anybody. That it may not be destroyed was so when it was made: then it ends by itself. */
@@ -101,7 +119,7 @@ static enum err make(struct work *w, struct err_ctx *e)
 	if (err)
 		return err_wrap(e, err, "making a secret_id for %s, which its policy allows after zseal vault setup "
 					"--renewable", w->role);
-	err = log_in(w, w->fresh.text, &w->proof, e);
+	err = prove(w, e);
 	if (err)
 		give_up_fresh(w);
 	return err_wrap(e, err, "logging in with the new secret_id; the old one is kept");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One line of JSON for each credential, beside the time of change of the file that it is about. */
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -41,12 +42,13 @@ static void get_secret_id(const struct vault_settings *s, struct vault_lifetime 
 	json_decref(j);
 }
 
+/* It may be a link that whoever renews it moves on. */
 static void get_certificate(const struct vault_settings *s, struct vault_lifetime *ret)
 {
 	_cleanup_(certificate_clearp) struct certificate *c = &(struct certificate){ 0 };
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *path = realpath(s->client_cert, NULL);
 
-	if (!file_read(s->client_cert, CERTIFICATE_MAX, &text, NULL) && certificate_parse(text, c))
+	if (path && !file_read(path, CERTIFICATE_MAX, &text, NULL) && certificate_parse(text, c))
 		*ret = (struct vault_lifetime){ .known = true, .made = c->begins, .ends = c->ends };
 }
 

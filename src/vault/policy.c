@@ -174,18 +174,24 @@ static enum err allow(json_t *paths, const char *path, json_t *rule, bool *ret_c
 enum err vault_policy_allow_renewal(json_t *policy, const struct vault_settings *s, const char *role,
 				    bool *ret_changed, struct err_ctx *e)
 {
-	_cleanup_free_ char *make = NULL, *destroy = NULL;
+	static const struct {
+		const char *rest, *which, *parameter;
+	} rules[] = {
+		{ "", "denied_parameters", "*" },
+		{ "/lookup", "allowed_parameters", "secret_id" },
+		{ "/destroy", "allowed_parameters", "secret_id" },
+	};
 	json_t *paths = json_object_get(policy, "path");
-	enum err err = str_format(&make, e, "auth/%s/role/%s/secret-id", s->approle_mount, role);
+	enum err err = ERR_OK;
 
-	if (!err)
-		err = str_format(&destroy, e, "%s/destroy", make);
-	if (!err)
-		err = allow(paths, make, json_pack("{s:[s], s:{s:[]}}", "capabilities", "update", "denied_parameters",
-						   "*"), ret_changed, e);
-	if (!err)
-		err = allow(paths, destroy, json_pack("{s:[s], s:{s:[]}}", "capabilities", "update",
-						      "allowed_parameters", "secret_id"), ret_changed, e);
+	for (size_t i = 0; !err && i < ARRAY_SIZE(rules); i++) {
+		_cleanup_free_ char *path = NULL;
+
+		err = str_format(&path, e, "auth/%s/role/%s/secret-id%s", s->approle_mount, role, rules[i].rest);
+		if (!err)
+			err = allow(paths, path, json_pack("{s:[s], s:{s:[]}}", "capabilities", "update",
+							   rules[i].which, rules[i].parameter), ret_changed, e);
+	}
 	return err;
 }
 

@@ -39,8 +39,8 @@ must_check enum err vault_policy_allow_kv(json_t *policy, const struct vault_set
 					  bool *ret_changed, struct err_ctx *e);
 
 /*
- * The same for making a secret_id for a role, plain as the role has it, and for destroying one whose text is known: a
- * token that has it can make itself last.
+ * The same for making a secret_id for a role, plain as the role has it, and for looking at and destroying one whose text
+ * is known: a token that has it can make itself last.
  */
 must_check enum err vault_policy_allow_renewal(json_t *policy, const struct vault_settings *s, const char *role,
 					       bool *ret_changed, struct err_ctx *e);

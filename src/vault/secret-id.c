@@ -80,24 +80,38 @@ enum err vault_secret_id_unwrap(struct vault *v, const struct secret *wrapped, c
 
 /* ---- one that this machine makes for itself ---- */
 
+enum { AWAIT_PAUSE_MS = 50 };
+
 /* Ends b, whatever happens. */
 static enum err ask_role(struct vault *v, const char *role, const char *rest, struct body *b, struct vault_answer *ret,
 			 struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *body = NULL;
 	_cleanup_free_ char *path = NULL;
+	bool makes = !*rest;
 	enum err err = body_take(b, &body, e);
 
 	if (!err)
 		err = str_format(&path, e, "auth/%s/role/%s/secret-id%s", v->settings->approle_mount, role, rest);
 	const struct vault_question q = {
-		.method = "POST", .path = path, .body = body, .once = true, .alone = true
+		.method = "POST", .path = path, .body = body, .once = makes, .alone = makes
 	};
 	if (!err)
 		err = vault_ask(v, &q, ret, e);
 	if (!err && ret->status != 200 && ret->status != 204)
 		err = vault_answer_unexpected(v, &q, ret, e);
 	return err;
+}
+
+static enum err ask_about(struct vault *v, const char *role, const char *rest, const struct secret *text,
+			  struct vault_answer *ret, struct err_ctx *e)
+{
+	struct body b = { 0 };
+
+	body_add(&b, "{\"secret_id\":");
+	body_add_secret(&b, text);
+	body_add(&b, "}");
+	return ask_role(v, role, rest, &b, ret, e);
 }
 
 enum err vault_secret_id_make(struct vault *v, const char *role, struct vault_secret_id *ret, struct err_ctx *e)
@@ -111,14 +125,28 @@ enum err vault_secret_id_make(struct vault *v, const char *role, struct vault_se
 	return err ? err : take(a, ERR_VAULT_ANSWER, ret, e);
 }
 
+enum err vault_secret_id_await(struct vault *v, const char *role, const struct secret *text, struct err_ctx *e)
+{
+	bool known = false, ready;
+	enum err err = ERR_OK;
+
+	while (!err && !known && deadline_left_ms(v->deadline) > 0) {
+		_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+
+		err = ask_about(v, role, "/lookup", text, a, e);
+		known = !err && vault_answer_text(a, "data", "secret_id_accessor");
+		if (!err && !known)
+			err = process_poll(NULL, 0, deadline_min(v->deadline, deadline_in(AWAIT_PAUSE_MS)), &ready, e);
+	}
+	return err || known ? err
+			    : err_set(e, ERR_VAULT_BUSY, "%s does not get to know a new secret_id",
+				      v->settings->addresses[v->winner]);
+}
+
 /* One that is not there any more is answered like one that was. */
 enum err vault_secret_id_destroy(struct vault *v, const char *role, const struct secret *text, struct err_ctx *e)
 {
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
-	struct body b = { 0 };
 
-	body_add(&b, "{\"secret_id\":");
-	body_add_secret(&b, text);
-	body_add(&b, "}");
-	return ask_role(v, role, "/destroy", &b, a, e);
+	return ask_about(v, role, "/destroy", text, a, e);
 }

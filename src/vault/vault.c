@@ -66,6 +66,11 @@ enum err vault_set_token(struct vault *v, const struct secret *token, struct err
 	return secret_new_copy(secret_data(token), secret_size(token), &v->token, e);
 }
 
+enum err vault_borrow_token(struct vault *v, const struct vault *from, struct err_ctx *e)
+{
+	return vault_set_token(v, from->token, e);
+}
+
 void vault_close(struct vault *v)
 {
 	if (!v)

@@ -34,6 +34,9 @@ void vault_set_deadline(struct vault *v, struct deadline deadline);
 /* Who asks: a token that somebody else made, and that stays valid. Copies it. Errors: ERR_USAGE, ERR_NO_MEMORY. */
 must_check enum err vault_set_token(struct vault *v, const struct secret *token, struct err_ctx *e);
 
+/* The token of another's login, who gives it back. Errors: ERR_NO_MEMORY. */
+must_check enum err vault_borrow_token(struct vault *v, const struct vault *from, struct err_ctx *e);
+
 /*
  * Logs in by AppRole; from then on its token asks. Errors: ERR_VAULT_LOGIN, those of vault_ask().
  */
@@ -113,6 +116,14 @@ must_check enum err vault_secret_id_unwrap(struct vault *v, const struct secret 
  */
 must_check enum err vault_secret_id_make(struct vault *v, const char *role, struct vault_secret_id *ret,
 					 struct err_ctx *e);
+
+/*
+ * Waits until the server that v talks to knows one that was made: a standby answers logins by itself, and hears of a new
+ * one a moment later. Errors: ERR_VAULT_DENIED if the token may not look, ERR_VAULT_BUSY if it does not come to know it,
+ * those of vault_ask(). Blocks: until the deadline.
+ */
+must_check enum err vault_secret_id_await(struct vault *v, const char *role, const struct secret *text,
+					  struct err_ctx *e);
 
 /* Makes one worthless; success if it was. Errors: ERR_VAULT_DENIED if the token may not, those of vault_ask(). */
 must_check enum err vault_secret_id_destroy(struct vault *v, const char *role, const struct secret *text,

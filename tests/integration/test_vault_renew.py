@@ -127,8 +127,8 @@ def test_renews(bao):
     result = assert_done(renew(bao.node))
     assert result.stdout.startswith("renewed: the new secret_id ends on 20")
     assert "the old one is destroyed" in result.stdout
-    assert asked(bao.node) == [("auth/approle/login", 200), (f"{ROLE}/secret-id", 200), ("auth/approle/login", 200),
-                               (f"{ROLE}/secret-id/destroy", 204)]
+    assert asked(bao.node) == [("auth/approle/login", 200), (f"{ROLE}/secret-id", 200), (f"{ROLE}/secret-id/lookup", 200),
+                               ("auth/approle/login", 200), (f"{ROLE}/secret-id/destroy", 204)]
     assert len(accessors(bao)) == 1 and not accessors(bao) & before
     assert "slot vault)" in assert_opens(bao.node, "tank").stdout
     assert [e for e in bao.node.journal() if e["ZSEAL_EVENT"] == "vault-login-renewed"]
@@ -229,6 +229,25 @@ def test_policy_that_does_not_allow_destroying(bao):
     assert "the old one was not destroyed: it ends by itself" in result.stdout
     assert len(accessors(bao)) == 2
     assert_logs_in(bao)
+
+
+def test_policy_that_does_not_allow_looking(bao):
+    """Then the login is tried at once."""
+    forbid(bao, "/lookup")
+    asked(bao.node)
+    assert "the old one is destroyed" in assert_done(renew(bao.node, "--now")).stdout
+    assert (f"{ROLE}/secret-id/lookup", 403) in asked(bao.node)
+
+
+def test_server_that_never_gets_to_know_the_new_one(bao):
+    """Within bounds, and without a login that would count as a wrong one."""
+    configure(bao, "timeout = 2")
+    before = kept(bao.node), accessors(bao)
+    bao.server.door.fault("answer", path="secret-id/lookup", status=204, body=b"")
+    asked(bao.node)
+    assert_refused(renew(bao.node, "--now"), "vault-busy", "does not get to know")
+    assert (kept(bao.node), accessors(bao)) == before
+    assert [path for path, _ in asked(bao.node)].count("auth/approle/login") == 1
 
 
 def test_already_over(bao):
@@ -407,6 +426,23 @@ def test_clock_that_stands_before_its_beginning_warns_of_nothing(bao):
     """A machine whose clock stopped knows nothing of the end."""
     age(bao.node, 30 * DAY, 10 * DAY)
     assert "warning" not in assert_done(zseal(bao.node, "vault", "status", "--json")).json["login"]
+
+
+# ---- a cluster ----
+
+def test_by_a_standby(world):
+    """It answers logins by itself, and hears of a new secret_id a moment later: a login too early is a wrong one, and
+    five wrong ones lock a role out, unless set-up has switched that off. Here it has not."""
+    node = world.node()
+    node.tank = create_pool(node)
+    cluster = world.bao_cluster()
+    bao = vaulting.Vault(node, cluster)
+    vaulting.set_up(bao)
+    vaulting.allow_renewal(bao)
+    configure(bao, address=[cluster.standbys()[0].url])
+    for _ in range(8):
+        assert_done(renew(node, "--now"))
+    assert_logs_in(bao)
 
 
 # ---- it is killed ----

@@ -78,7 +78,7 @@ def set_up(bao, token_type="batch"):
 def allow_renewal(bao):
     """As vault setup --renewable does, more or less."""
     text = json.loads(bao.must("GET", "sys/policies/acl/zseal-a")["data"]["policy"])
-    for path in ("", "/destroy"):
+    for path in ("", "/lookup", "/destroy"):
         text["path"][f"auth/approle/role/{ROLE}/secret-id{path}"] = {"capabilities": ["update"]}
     bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": json.dumps(text)})
 
