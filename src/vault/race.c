@@ -205,6 +205,7 @@ enum err vault_race(struct vault *v, struct err_ctx *e)
 	if (won) {
 		v->winner = winner;
 		v->has_winner = true;
+		v->standby = r.has_candidate && winner == r.candidate;
 		return ERR_OK;
 	}
 	if (!r.error.code)
