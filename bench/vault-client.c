@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Nodes that ask Vault at the same time, each a process of its own with its own AppRole, context and connections. What
- * they run is src/vault as zseal has it: health of the addresses, login, transit/decrypt, whatever is tried again.
+ * they run is src/vault as zseal has it: health of the addresses, login, transit/decrypt, and what is tried again.
  *
- * Left out is what stands around that in zseal: libcurl is loaded once, before; no pool is read, no credential decrypted
- * by systemd, no key loaded. Refuses: to print or keep what it decrypts.
+ * Left out is what stands around that in zseal: libcurl is loaded once, before; no pool is read, no credential is
+ * decrypted by systemd, no key loaded. Refuses: to print or keep what it decrypts.
  *
  *   vault-client CA KEY TIMEOUT_MS ADDRESS…
  *
- * Reads a line for each node: ROLE_ID SECRET_ID CONTEXT CIPHERTEXT, the context in hexadecimal; then an empty one. Says
- * "ready" when all processes are there, starts them at the next line that it reads, and prints for each, as it ends, its
- * number, when it began and ended (seconds of CLOCK_MONOTONIC), and the error's name or "ok".
+ * Reads a line for each node: ROLE_ID SECRET_ID CONTEXT CIPHERTEXT, the context in hexadecimal; then an empty one.
+ * Says "ready" when all processes are there, starts them at the next line that it reads, and prints for each, as it
+ * ends, its number, when it began and ended (seconds of CLOCK_MONOTONIC), and the error's name or "ok".
  */
 #include <err.h>
 #include <signal.h>
@@ -27,7 +27,8 @@
 enum { ID_SIZE = 128, LINE_SIZE = VAULT_CIPHERTEXT_MAX + 3 * ID_SIZE };
 
 struct node {
-	char role_id[ID_SIZE], secret_id[ID_SIZE], context[2 * VAULT_CONTEXT_SIZE + 1], ciphertext[VAULT_CIPHERTEXT_MAX];
+	char role_id[ID_SIZE], secret_id[ID_SIZE];
+	char context[2 * VAULT_CONTEXT_SIZE + 1], ciphertext[VAULT_CIPHERTEXT_MAX];
 };
 
 static double now_s(void)

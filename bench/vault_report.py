@@ -20,7 +20,7 @@ WAYS = {
     "bao": "`bao write` (login, decrypt) `\\| base64 -d \\| zfs load-key`",
 }
 AWAY_MAX_MS, OVERSHOOT_MAX_MS, ELECTION_MAX_MS = 500, 100, 1000
-ADDRESSES = {"all three": "all three addresses", "survivors": "the survivors' addresses alone"}
+ADDRESSES = {"all three": "all three addresses", "survivors": "the survivors' two alone"}
 
 
 def read():
@@ -52,12 +52,15 @@ def after_election(rounds):
     return sorted(ms - one["led_ms"] for one in rounds for ms in one["ms"] if ms > one["led_ms"])
 
 
-def percentile(values, share):
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+def percentile(values, share, digits=1):
+    """Of milliseconds, in seconds; nothing of nothing."""
+    values = sorted(values)
+    return f"{values[min(len(values) - 1, int(len(values) * share))] / 1000:.{digits}f} s" if values else ""
 
 
 def failures(rounds):
-    return sum(len(one["failed"]) for one in rounds)
+    """Nodes, and zseal itself where it took part."""
+    return sum(len(one["failed"]) + (one.get("zseal_ms", 0) is None) for one in rounds)
 
 
 # ---- what is to be reached ----
@@ -120,7 +123,7 @@ def roots_table(results):
 
 
 def away_table(results):
-    rows = [[f"the first address a black hole: the {name}", spread(longer(pairs)).told(0, " ms")]
+    rows = [[f"the first address a black hole: {name}", spread(longer(pairs)).told(0, " ms")]
             for name, pairs in results["first_away_ms"].items()]
     words = {"refused": "connections refused", "dropped": "a black hole", "silent": "connected, and never an answer"}
     rows += [[f"all away, {words[how]}: beyond the deadline", spread(overshoots(results, how)).told(0, " ms")]
@@ -135,15 +138,14 @@ def leader_table(results):
         elections = [(one["led_ms"] - one["killed_ms"]) / 1000 for one in rounds]
         real = [(one["zseal_ms"] - one["led_ms"]) / 1000 for one in rounds if one["zseal_ms"]]
         rows.append([ADDRESSES[which], len(rounds), f"{min(elections):.1f} to {max(elections):.1f} s", waited,
-                     failures(rounds), *(f"{percentile(after, share) / 1000:.2f} s" for share in (0.5, 0.99)),
+                     failures(rounds), *(percentile(after, share, 2) for share in (0.5, 0.99)),
                      f"{max(real):.2f} s" if real else ""])
     return table(["configured", "rounds", "election", "nodes that were waiting", "failed", "p50", "p99",
                   "last zseal"], rows)
 
 
 def storm_table(results):
-    rows = [[name, failures([one]), *(f"{percentile(one['ms'], share) / 1000:.1f} s" for share in (0.5, 0.99)),
-             f"{max(one['ms']) / 1000:.1f} s",
+    rows = [[name, failures([one]), *(percentile(one["ms"], share) for share in (0.5, 0.99, 1)),
              f"{(one['led_ms'] - one['killed_ms']) / 1000:.1f} s" if "led_ms" in one else ""]
             for name, one in results["storm"].items()]
     return table(["", "failures", "p50", "p99", "last", "election"], rows)
@@ -179,7 +181,7 @@ def leader_plot(results):
 
 def storm_plot(results):
     storm = results["storm"]
-    count = len(storm["well"]["ms"])
+    count = len(storm["well"]["ms"]) + len(storm["well"]["failed"])
     lines = [plot.Line(name, [ms / 1000 for ms in one["ms"]]) for name, one in storm.items()]
     killed = storm["leader killed"]
     return plot.shares(f"{count:,} nodes unlock at once", "share of nodes that have their key; further left is better",

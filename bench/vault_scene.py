@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the Vault part of `make bench` measures on: real OpenBao clusters, a machine whose pool they open, and nodes that
-are no more than their credentials.
+"""What the Vault part of `make bench` measures on: real OpenBao clusters, a machine whose pool they open, and nodes
+that are no more than their credentials.
 
 Guarantees: every way to unlock decrypts with the same Transit key under the same policy, on the same server; secrets
 are in the memory of machines and processes only. Refuses: to be a model of anybody's network.
@@ -250,21 +250,15 @@ def connections_taken(server):
     return int(values[names.index("PassiveOpens")])
 
 
-class Load(NamedTuple):
-    """What a server has done so far."""
-    processor_s: float
-    connections: int
-    audited: int
-
-    def since(self, before):
-        return {"processor_s": round(self.processor_s - before.processor_s, 2),
-                "connections": self.connections - before.connections, "requests": self.audited - before.audited}
+def work(server):
+    """Its processor time and the connections that it took, so far."""
+    return processor_s(server), connections_taken(server)
 
 
-def load(server):
-    """Requests are the answers in its audit log, which sys/health and what it forwards are not in."""
-    answers = server.audit_file.read_bytes().count(b'"type":"response"') if server.audit_file.exists() else 0
-    return Load(processor_s(server), connections_taken(server), answers)
+def answered(server):
+    """How many requests it has answered itself so far, by its audit, which sys/health is not in. What a standby had to
+    forward is there with an error."""
+    return sum(entry["type"] == "response" and not entry.get("error") for entry in server.audit())
 
 
 def mount(cluster):

@@ -156,7 +156,7 @@ static uint64_t retry_after_ms(const struct exchange *x)
 }
 
 /*
- * Nothing is sent to a stranger. A standby names the leader that it last knew, for as long as there is no other one: where
+ * Nothing is sent to a stranger. A standby names the leader that it last knew for as long as there is no other: where
  * that one has no address of its own in zseal.conf (one address for all of them, say), it passes with the election.
  */
 static enum err refuse_redirect(const struct vault *v, const char *address, struct err_ctx *e)
