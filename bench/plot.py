@@ -21,8 +21,10 @@ class Bar(NamedTuple):
 
 
 class Line(NamedTuple):
+    """total: how many there are in all, where points are those that have ended."""
     name: str
     points: list
+    total: int = None
 
 
 def _text(x, y, text, size=14, colour=INK, anchor="start", weight="normal"):
@@ -130,7 +132,7 @@ def shares(title, axis, x_axis, all_lines, marks=()):
     for number, (colour, line) in enumerate(zip((OWN, COLOURS[2]), all_lines)):
         corners = [at(0, 0)]
         for count, x in enumerate(line.points, 1):
-            across, up = at(x, count / len(line.points))
+            across, up = at(x, count / line.total)
             corners += [(across, corners[-1][1]), (across, up)]
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
         parts.append(f"<polyline points='{corners}' fill='none' stroke='{colour}' stroke-width='2.5'/>")

@@ -172,8 +172,8 @@ TABLES = {"vault_bounds": lambda results: bounds_table(bounds(results)), "vault_
 # ---- plots ----
 
 def leader_plot(results):
-    lines = [plot.Line(ADDRESSES[which], [ms / 1000 for ms in after_election(rounds)])
-             for which, rounds in results["leader_dies"].items()]
+    lines = [plot.Line(ADDRESSES[which], [ms / 1000 for ms in after], len(after) + failures(rounds))
+             for which, rounds in results["leader_dies"].items() for after in [after_election(rounds)]]
     return plot.shares("Nodes that unlock while the leader of three is killed",
                        "share of those who had to wait for the election; further left is better",
                        "seconds since the next leader was there", lines, [(ELECTION_MAX_MS / 1000, "bound: 1 s")])
@@ -182,7 +182,7 @@ def leader_plot(results):
 def storm_plot(results):
     storm = results["storm"]
     count = len(storm["well"]["ms"]) + len(storm["well"]["failed"])
-    lines = [plot.Line(name, [ms / 1000 for ms in one["ms"]]) for name, one in storm.items()]
+    lines = [plot.Line(name, [ms / 1000 for ms in one["ms"]], count) for name, one in storm.items()]
     killed = storm["leader killed"]
     return plot.shares(f"{count:,} nodes unlock at once", "share of nodes that have their key; further left is better",
                        "seconds since the start", lines,

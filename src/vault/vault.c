@@ -7,8 +7,8 @@
 
 enum {
 	RETRY_FIRST_MS = 500,
-	RETRY_MAX_MS = 15000,     /* full jitter below a bound that doubles */
-	ELECTION_RETRY_MS = 700,  /* an election takes seconds: who waits for its end is served within one more */
+	RETRY_MAX_MS = 15000,    /* full jitter below a bound that doubles */
+	ELECTION_RETRY_MS = 700, /* an election takes seconds: who waits for its end is served within one more */
 	ELECTION_TRIES = 30,
 	GIVE_BACK_MS = 2000,
 };
@@ -162,7 +162,8 @@ static uint64_t retry_after_ms(const struct exchange *x)
 static enum err refuse_redirect(const struct vault *v, const char *address, struct err_ctx *e)
 {
 	if (v->standby)
-		return err_set(e, ERR_VAULT_NO_LEADER, "%s, a standby, names one that [vault] has no address of", address);
+		return err_set(e, ERR_VAULT_NO_LEADER, "%s, a standby, names one that [vault] has no address of",
+			       address);
 	return err_set(e, ERR_VAULT_REDIRECT, "%s", address);
 }
 
