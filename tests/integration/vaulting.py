@@ -47,6 +47,12 @@ def context_of(value):
     return base64.b64encode(uuid.UUID(slot["keyring"]).bytes + uuid.UUID(slot["uuid"]).bytes).decode()
 
 
+def contexts(bao, key="zfs-wrapper-tank"):
+    """What the node's policy allows to decrypt."""
+    text = bao.must("GET", "sys/policies/acl/zseal-a")["data"]["policy"]
+    return json.loads(text)["path"][f"transit/decrypt/{key}"]["allowed_parameters"]["context"]
+
+
 def policy(contexts, key="zfs-wrapper-tank"):
     return json.dumps({"path": {
         f"transit/decrypt/{key}": {
@@ -60,7 +66,7 @@ def set_up(bao, token_type="batch"):
     bao.must("POST", "sys/mounts/transit", {"type": "transit"})
     bao.must("POST", "sys/auth/approle", {"type": "approle"})
     bao.must("POST", "transit/keys/zfs-wrapper-tank", {"type": "aes256-gcm96", "derived": True})
-    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy(["none yet"])})
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy(["no-slot-yet"])})
     bao.must("POST", f"auth/approle/role/{ROLE}", {
         "token_policies": ["zseal-a"], "token_type": token_type, "token_no_default_policy": True, "token_ttl": "60s"})
     role_id = bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
