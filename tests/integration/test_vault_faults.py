@@ -7,7 +7,7 @@ import time
 import pytest
 
 import vaulting
-from conftest import ERRORS, assert_done, assert_opens, create_pool, is_locked, lock, one_zfs, zseal
+from conftest import ERRORS, assert_done, assert_opens, create_pool, is_locked, lock, one_zfs, run, zseal
 from steps import SANITIZED, fault_library
 from vaulting import add_slot, configure
 
@@ -266,6 +266,22 @@ def test_without_its_authority(bao):
     text = bao.node.path("/etc/zseal/zseal.conf").read_text()
     bao.node.path("/etc/zseal/zseal.conf").write_text(text.replace(f"ca = {bao.ca}\n", ""))
     assert unlock(bao.node)[0] == "vault-tls"
+
+
+def test_an_authority_of_the_system_does_not_count_beside_the_one_in_zseal_conf(bao):
+    other = bao.server.certificates.other_ca
+    name = run(bao.node, "openssl", "x509", "-hash", "-noout", "-in", other).strip()
+    trusted = bao.node.path(f"/etc/ssl/certs/{name}.0")
+    trusted.write_bytes(other.read_bytes())
+    try:
+        bao.server.door.fault("certificate", which="other-ca")
+        assert unlock(bao.node)[0] == "vault-tls"
+        configure(bao, *TIMES)
+        text = bao.node.path("/etc/zseal/zseal.conf").read_text()
+        bao.node.path("/etc/zseal/zseal.conf").write_text(text.replace(f"ca = {bao.ca}\n", ""))
+        assert unlock(bao.node)[0] is None
+    finally:
+        trusted.unlink()
 
 
 @pytest.mark.parametrize("name", ["ca", "client-cert"])
