@@ -152,10 +152,14 @@ def storm_table(results):
 
 
 def servers_table(results):
-    rows = [[name, server["role"] + (", until it was killed" if "led_ms" in one and server["role"] == "leader" else ""),
-             f"{server['processor_s']:.1f} s", f"{server['connections']:,}", f"{server['requests']:,}"]
-            for name, one in results["storm"].items() for server in one["servers"]]
-    return table(["", "at the start", "processor time", "connections", "requests answered"], rows)
+    rows = []
+    for name, one in results["storm"].items():
+        for server in one["servers"]:
+            dies = "led_ms" in one and server["role"] == "leader"
+            rows.append([name, server["role"] + (", until it was killed" if dies else ""),
+                         f"{server['processor_s']:.1f} s", f"{server['connections']:,}", f"{server['requests']:,}"])
+        rows.append([name, "all nodes", f"{one['nodes_processor_s']:.1f} s", "", ""])
+    return table(["", "who", "processor time", "connections taken", "requests answered"], rows)
 
 
 def origin_line(results):
