@@ -214,15 +214,13 @@ static enum err add_token(struct exchange *x, const struct secret *token, struct
 
 static enum err add_headers(struct exchange *x, const struct http_request *r, struct err_ctx *e)
 {
-	const char *namespace = x->http->settings->namespace;
-
 	add_text(x, "X-Vault-Request: true");
 	add_text(x, "X-Correlation-Id: %s", r->correlation);
 	add_text(x, "Expect:");
 	if (r->body)
 		add_text(x, "Content-Type: application/json");
-	if (*namespace)
-		add_text(x, "X-Vault-Namespace: %s/", namespace);
+	if (r->namespace && *r->namespace)
+		add_text(x, "X-Vault-Namespace: %s/", r->namespace);
 	if (r->wrap_ttl)
 		add_text(x, "X-Vault-Wrap-TTL: %s", r->wrap_ttl);
 	return r->token ? add_token(x, r->token, e) : ERR_OK;
@@ -276,15 +274,15 @@ static enum err apply(struct exchange *x, const struct setting *settings, size_t
 }
 
 /*
- * Debian's libcurl trusts the folder of the system's authorities, too, unless that is taken away: where zseal.conf names
- * one, no other counts.
+ * Debian's libcurl adds the folder of the system's authorities to a file unless it gets another one (later ones do so for
+ * NULL, too): where zseal.conf names an authority, no other counts.
  */
 static enum err set_authorities(struct exchange *x, struct err_ctx *e)
 {
 	const struct vault_settings *s = x->http->settings;
 	const struct setting own[] = {
 		{ CURLOPT_CAINFO, 0, *s->ca ? s->ca : NULL },
-		{ CURLOPT_CAPATH, 0, *s->ca ? NULL : s->ca_folder },
+		{ CURLOPT_CAPATH, 0, *s->ca ? "/dev/null" : s->ca_folder },
 	};
 
 	return *s->ca || *s->ca_folder ? apply(x, own, ARRAY_SIZE(own), e) : ERR_OK;

@@ -390,27 +390,6 @@ def test_warned_of_also_where_the_tpm_comes_first(bao):
     assert_said(assert_opens(bao.node, "tank").stderr, "vault-cert-ends")
 
 
-# ---- whom we trust ----
-
-@pytest.fixture
-def system_authority(bao):
-    """The machine's system trusts the other authority, as Debian keeps those: one file, and a folder of links."""
-    folder = bao.node.path("/etc/ssl/certs")
-    digest = run(bao.node, "openssl", "x509", "-hash", "-noout", "-in", str(bao.certificates.other_ca)).strip()
-    link = folder / f"{digest}.0"
-    shutil.copy(bao.certificates.other_ca, link)
-    link.chmod(0o644)
-    yield
-    link.unlink()
-
-
-def test_own_authority_is_the_only_one(bao, system_authority):
-    """[vault] ca is not one more beside the system's."""
-    bao.server.door.fault("certificate", which="other-ca")
-    asked(bao.node)
-    assert_not_let_in(bao, "vault-tls", requests=())
-
-
 # ---- the administrator's environment ----
 
 def environment(bao, **variables):
