@@ -86,8 +86,8 @@
 	  "@ZSEAL_CREDENTIAL@ was read from a plain file in /etc/credstore. Encrypt it to\n"                           \
 	  "this machine: systemd-creds encrypt.")                                                                      \
 	X(VAULT_LOGIN_ENDS, "vault-login-ends", "ad2455d8d60a442caa1776a2919fe6bd", 4, "A login at Vault ends",        \
-	  "What zseal logs in to Vault with is not valid for long any more, or has ended. Then\n"                      \
-	  "vault slots do not open on this machine. What to do about it:\n"                                            \
+	  "What zseal logs in to Vault with ends soon, or has ended. Then vault slots do\n"                            \
+	  "not open on this machine. What to do about it:\n"                                                           \
 	  "@ZSEAL_ADVICE@")                                                                                            \
 	X(VAULT_LOGIN_RENEWED, "vault-login-renewed", "b6f16332b7a2459f86050e4720ba47b7", 5, "A login at Vault was renewed", \
 	  "zseal vault renew made a new secret_id, logged in with it, and keeps it in the\n"                           \
