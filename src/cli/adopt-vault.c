@@ -114,14 +114,15 @@ enum err vault_source_get(const struct invocation *inv, struct session *session,
 		err = err_set(e, ERR_VAULT_TOKEN, "and zseal.conf has no [vault] address where this node could log in");
 	if (!err)
 		err = take_options(inv, &session->vault_admin, ret, e);
+	output_progress("asking Vault for the key");
 	if (!err)
 		err = protector_vault_asking(&session->context, deadline_in(session->vault_admin.timeout_ms), &v, e);
 	if (!err)
 		err = vault_entry_take(v, &ret->entry, GIVEN_MAX, &text, e);
-	if (err)
-		return err;
-	if (ret->entry.wrapped)
-		return unwrap(v, ret, text, ret_given, e);
-	*ret_given = TAKE(text);
-	return ERR_OK;
+	if (!err && ret->entry.wrapped)
+		err = unwrap(v, ret, text, ret_given, e);
+	else if (!err)
+		*ret_given = TAKE(text);
+	output_progress(NULL);
+	return err;
 }

@@ -16,7 +16,7 @@ struct vault_source {
 	{ "vault-kv-mount", 0, "MOUNT", "where that KV is mounted ([vault] kv-mount; else Vault is asked)", false },   \
 	{ "vault-field", 0, "NAME", "the field that has it, if there are several", false },                            \
 	{ "vault-transit", 0, "KEY", "that field was wrapped with this key of Transit: KEY or MOUNT/KEY", false },     \
-	{ "vault-context", 0, "BASE64", "the context that was wrapped with, for a key that derives", false },          \
+	{ "vault-context", 0, "CONTEXT", "the context for a key of Transit that derives, in base64", false },          \
 	OPTIONS_VAULT_ADMIN
 
 /* Whether its options go together. Errors: ERR_USAGE. */

@@ -15,19 +15,10 @@ enum { NAMES_SIZE = 160, NAME_SHOWN = 32 };
 /* ---- where ---- */
 
 /*
- * As the official client finds it: Vault knows its mounts. What it names must be how our path begins; it is never taken
- * over itself.
+ * What Vault says is the mount must be how our path begins: nothing is taken over from the answer itself.
  */
-static enum err find_mount(struct vault *v, struct kv_entry *entry, struct err_ctx *e)
+enum err vault_entry_split(struct kv_entry *entry, const struct vault_answer *a, struct err_ctx *e)
 {
-	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
-	_cleanup_free_ char *path = NULL;
-	enum err err = str_format(&path, e, "sys/internal/ui/mounts/%s", entry->path);
-
-	if (!err)
-		err = vault_ask_json(v, "GET", path, NULL, a, e);
-	if (err)
-		return err_wrap(e, err, "finding out which part of it is the mount; --vault-kv-mount says so");
 	const char *mount = vault_answer_text(a, "data", "path"), *type = vault_answer_text(a, "data", "type");
 	json_t *options = json_object_get(json_object_get(a->json, "data"), "options");
 	const char *version = json_string_value(json_object_get(options, "version"));
@@ -43,7 +34,29 @@ static enum err find_mount(struct vault *v, struct kv_entry *entry, struct err_c
 	return ERR_OK;
 }
 
+/* As the official client finds it: Vault knows its mounts. */
+static enum err find_mount(struct vault *v, struct kv_entry *entry, struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "sys/internal/ui/mounts/%s", entry->path);
+
+	if (!err)
+		err = vault_ask_json(v, "GET", path, NULL, a, e);
+	if (err)
+		return err_wrap(e, err, "finding out which part of it is the mount; --vault-kv-mount says so");
+	return vault_entry_split(entry, a, e);
+}
+
 /* ---- reading ---- */
+
+static enum err load(struct vault *v, const struct kv_entry *entry, struct vault_answer *ret, struct err_ctx *e)
+{
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "%s/data/%s", entry->mount, entry->path);
+
+	return err ? err : vault_ask_json(v, "GET", path, NULL, ret, e);
+}
 
 static enum err judge_missing(const struct vault_answer *a, struct err_ctx *e)
 {
@@ -55,27 +68,18 @@ static enum err judge_missing(const struct vault_answer *a, struct err_ctx *e)
 			    json_is_true(json_object_get(metadata, "destroyed")) ? "destroyed" : "deleted");
 }
 
-/* *ret_data is borrowed from the answer. */
-static enum err load(struct vault *v, const struct kv_entry *entry, struct vault_answer *a, json_t **ret_data,
-		     struct err_ctx *e)
+/* The entry's fields. *ret_data is borrowed from the answer. */
+static enum err judge(const struct vault_answer *a, json_t **ret_data, struct err_ctx *e)
 {
-	_cleanup_free_ char *path = NULL;
-	enum err err = str_format(&path, e, "%s/data/%s", entry->mount, entry->path);
-
-	if (!err)
-		err = vault_ask_json(v, "GET", path, NULL, a, e);
-	if (err)
-		return err;
 	if (a->status == 404)
 		return judge_missing(a, e);
 	/* a mount that is new says so on a standby, and it passes */
 	if (a->status != 200)
 		return err_set_http(e, vault_answer_says(a, "upgrad") ? ERR_VAULT_BUSY : ERR_VAULT_REQUEST, a->status,
-				    "%s", v->settings->addresses[v->winner]);
+				    "reading it");
 	*ret_data = json_object_get(json_object_get(a->json, "data"), "data");
 	if (!json_is_object(*ret_data))
-		return err_set(e, ERR_VAULT_ANSWER, "%s: that is no entry of KV version 2",
-			       v->settings->addresses[v->winner]);
+		return err_set(e, ERR_VAULT_ANSWER, "what came is no entry of KV version 2");
 	return ERR_OK;
 }
 
@@ -178,12 +182,12 @@ static enum err take_text(const struct kv_entry *entry, const json_t *value, siz
 	return secret_new_copy(text, strlen(text), ret, e);
 }
 
-static enum err take_field(struct vault *v, struct kv_entry *entry, size_t max, struct secret **ret, struct err_ctx *e)
+enum err vault_entry_read(struct kv_entry *entry, const struct vault_answer *a, size_t max, struct secret **ret,
+			  struct err_ctx *e)
 {
-	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
 	const char *field = NULL;
 	json_t *data = NULL;
-	enum err err = load(v, entry, a, &data, e);
+	enum err err = judge(a, &data, e);
 
 	if (!err)
 		err = choose_field(entry, data, &field, e);
@@ -191,8 +195,15 @@ static enum err take_field(struct vault *v, struct kv_entry *entry, size_t max, 
 		return err;
 	snprintf(entry->made, sizeof(entry->made), "%s", made_of(a));
 	entry->has_more = json_object_size(data) > 1;
-	err = take_text(entry, json_object_get(data, field), max, ret, e);
-	return err_wrap(e, err, "its field '%.32s'", field);
+	return err_wrap(e, take_text(entry, json_object_get(data, field), max, ret, e), "its field '%.32s'", field);
+}
+
+static enum err take(struct vault *v, struct kv_entry *entry, size_t max, struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	enum err err = load(v, entry, a, e);
+
+	return err ? err : vault_entry_read(entry, a, max, ret, e);
 }
 
 enum err vault_entry_take(struct vault *v, struct kv_entry *entry, size_t max, struct secret **ret, struct err_ctx *e)
@@ -201,7 +212,7 @@ enum err vault_entry_take(struct vault *v, struct kv_entry *entry, size_t max, s
 
 	if (err)
 		return err_wrap(e, err, "KV entry %s", entry->path);
-	return err_wrap(e, take_field(v, entry, max, ret, e), "KV entry %s/%s", entry->mount, entry->path);
+	return err_wrap(e, take(v, entry, max, ret, e), "KV entry %s/%s", entry->mount, entry->path);
 }
 
 /* ---- destroying ---- */
@@ -211,8 +222,10 @@ static enum err check_same(struct vault *v, const struct kv_entry *entry, bool *
 {
 	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
 	json_t *data = NULL;
-	enum err err = load(v, entry, a, &data, e);
+	enum err err = load(v, entry, a, e);
 
+	if (!err)
+		err = judge(a, &data, e);
 	*ret_gone = err == ERR_VAULT_NO_ENTRY;
 	if (err)
 		return *ret_gone ? ERR_OK : err;

@@ -130,6 +130,22 @@ def test_without_a_token_the_node_asks(bao):
     assert_adopted(bao.node, "tank", key)
 
 
+def test_a_root_joins_a_keyring_that_vault_opens(node):
+    """The node opens the keyring by its own login, the administrator reads the key: two who ask, in one command."""
+    tank = create_pool(node)
+    bao = vaulting.Vault(node)
+    vaulting.set_up(bao)
+    vaulting.add_slot(bao)
+    make_root(node, "tank/vm", "raw")
+    put(bao, PLACE, {"key": BASE64})
+    before = len(events(bao, "keyring-opened"))
+    result, key = take(bao, dataset="tank/vm")
+    assert_done(result)
+    assert not key and "the keyring on tank opens it" in result.stdout
+    assert events(bao, "keyring-opened")[before]["ZSEAL_SLOT"] == "vault"
+    assert_adopted(node, "tank/vm", tank.recovery_key)
+
+
 # ---- wrapped by Transit ----
 
 @pytest.mark.parametrize("keyformat, content", [("raw", KEY), ("raw", HEX), ("hex", BASE64 + "\n"),
