@@ -30,7 +30,7 @@ FUZZ_SECONDS ?= 600
 fuzz: build-asan ## fuzzes each target for ten minutes (FUZZ_SECONDS=600), and says what is new
 	ZSEAL_FIGURES=build/test-logs/figures fuzz/run build-asan $(FUZZ_SECONDS)
 
-bench: ## measures zseal against what it replaces, and writes docs/performance.md (eight minutes)
+bench: ## measures zseal against what it replaces, and writes docs/performance.md (seventeen minutes)
 	tools/setup
 	$(MAKE) build
 	meson compile -C build bench-programs

@@ -11,7 +11,7 @@ static void check(const struct config *c)
 	must(c->slot_timeout_ms >= 1000 && c->slot_timeout_ms <= 3600 * 1000);
 	must(memchr(c->tcti, '\0', sizeof(c->tcti)) && c->tcti[0]);
 	for (unsigned i = 0; i < c->n_order; i++)
-		must(name_is_valid(c->order[i]));
+		must(name_is_valid(c->order[i].name) && c->order[i].timeout_ms <= 3600000);
 	for (unsigned i = 0; i < c->n_trusted; i++)
 		must(fingerprint_text_is_valid(c->trusted[i]));
 }

@@ -33,6 +33,13 @@ static bool begins_with_word(const char *name, const char *word)
 
 static enum err no_verb(int argc, char **argv, struct err_ctx *e)
 {
+	int words;
+	const struct verb *asked = argc > 2 && str_equal(argv[1], "help") ? find_verb(argc - 1, argv + 1, &words) : NULL;
+
+	if (asked) {
+		verb_print_help(asked);
+		return ERR_OK;
+	}
 	if (argc > 1 && (str_equal(argv[1], "--help") || str_equal(argv[1], "-h") || str_equal(argv[1], "help"))) {
 		verbs_print_usage();
 		return ERR_OK;

@@ -5,6 +5,7 @@
 
 #include "cli/output.h"
 #include "cli/style.h"
+#include "format/slot-vault.h"
 
 /* The length of the printable character at p: one of ASCII, or "…"; 0 for anything else. */
 static size_t printable_length(const char *p)
@@ -178,6 +179,28 @@ enum err output_finish(struct err_ctx *e)
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return err_set_errno(e, ERR_OUTPUT, errno, "standard output");
 	return ERR_OK;
+}
+
+static void print_left_in_vault(const struct slot *slot)
+{
+	char context[BASE64_TEXT_SIZE(VAULT_CONTEXT_SIZE)];
+	uint8_t raw[VAULT_CONTEXT_SIZE];
+
+	slot_vault_context(&slot->keyring, &slot->uuid, raw);
+	base64_encode(SPAN(raw, sizeof(raw)), context);
+	say(stderr, OUTPUT_WARNING "slot %s: in Vault the node's policy still allows its context, which opens nothing any "
+				   "more\n  %s\n  " OUTPUT_NEXT "take it out of policy zseal-NODE by hand; BAO_TOKEN or "
+				   "--vault-token-fd with an administrator's token does so at once\n", slot->name, context);
+}
+
+void output_left(const struct slot *const *left, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (str_equal(left[i]->type, "vault"))
+			print_left_in_vault(left[i]);
+		else
+			say(stderr, OUTPUT_WARNING "slot %s: its object may still be in its TPM\n  " OUTPUT_NEXT
+					   "on that machine: tpm2_evictcontrol -C o -c HANDLE\n", left[i]->name);
 }
 
 void output_date(uint64_t seconds, char ret[static 16])

@@ -72,6 +72,10 @@ must_check enum err output_finish(struct err_ctx *e);
 	"this TPM's lockout authorisation is empty: whoever boots this machine can guess the PIN without limit"
 #define OUTPUT_LOCKOUT_ADVICE "set it: tpm2_changeauth -c lockout"
 
+/* Warns of slots that are gone from a header, and left something outside of it. */
+struct slot;
+void output_left(const struct slot *const *left, unsigned n);
+
 /* "2026-11-23", or "never" for 0. */
 void output_date(uint64_t seconds, char ret[static 16]);
 

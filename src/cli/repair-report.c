@@ -63,9 +63,7 @@ void repair_report_written(const struct repair *r)
 	if (r->result.copy)
 		say(stdout, "the header of %s is whole, in generation %u; its copy: %s\n", r->request.place->dataset,
 		       r->result.generation, r->result.copy);
-	for (unsigned i = 0; i < r->result.n_left; i++)
-		say(stderr, OUTPUT_WARNING "slot %s: its object may still be in its TPM\n  " OUTPUT_NEXT
-				   "on that machine: tpm2_evictcontrol -C o -c HANDLE\n", r->result.left[i]);
+	output_left(r->result.left, r->result.n_left);
 }
 
 void repair_report_attempts(const struct repair *r)

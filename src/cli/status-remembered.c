@@ -1,7 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/output.h"
 #include "cli/status-remembered.h"
+#include "core/opened.h"
 #include "core/unfinished.h"
+
+/* ---- the last unlock ---- */
+
+void status_print_opened(const struct keyring *k)
+{
+	struct opened o;
+	char date[16];
+
+	if (!opened_recall(&keyring_ring(k)->uuid, &o))
+		return;
+	output_date(o.when, date);
+	say(stdout, "    unlocked on %s by slot %s", date, o.slot);
+	if (!*o.missed)
+		say(stdout, "\n");
+	else
+		say(stdout, ", " CAUTION "opened by fallback" PLAIN ": slot %s should have opened it\n        %s\n", o.missed,
+		    err_info(o.why)->sentence);
+	if (*o.missed)
+		output_next(stdout, 8, k->dataset, o.why);
+}
+
+json_t *status_opened_json(const struct keyring *k)
+{
+	struct opened o;
+
+	if (!opened_recall(&keyring_ring(k)->uuid, &o))
+		return NULL;
+	json_t *j = json_pack("{s:s, s:I, s:b}", "slot", o.slot, "when", (json_int_t)o.when, "by_fallback",
+			      *o.missed != '\0');
+	if (*o.missed)
+		json_object_set_new(j, "missed",
+				    json_pack("{s:s, s:s}", "slot", o.missed, "error", err_info(o.why)->name));
+	return j;
+}
 
 /* ---- changes that were cut off ---- */
 

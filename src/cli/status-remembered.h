@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the pools themselves do not show: changes that were cut off, pools that are suspended, pools that this machine
+ * What the pools themselves do not show: which slot unlocked them, changes that were cut off, pools that are suspended, pools that this machine
  * remembers and that are not imported.
  */
 #pragma once
@@ -9,6 +9,10 @@
 
 #include "core/inventory.h"
 #include "core/pins.h"
+
+/* Prints which slot unlocked k last, and what should have; the same as JSON, or NULL if that is not known. */
+void status_print_opened(const struct keyring *k);
+json_t *status_opened_json(const struct keyring *k);
 
 /* Prints a line if there is such a change of k; the same as JSON, or NULL if there is none. */
 void status_print_unfinished(const struct keyring *k, const struct pins *pins);

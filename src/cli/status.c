@@ -326,6 +326,8 @@ static void print_keyring(struct view *v, const struct keyring *k)
 	size_t n = get_health(v, k, health);
 
 	print_keyring_head(v, k);
+	if (!k->state && count_roots(v, k, true) < count_roots(v, k, false))
+		status_print_opened(k);
 	say(stdout, "    slots, any of which opens it\n");
 	print_slots(k, health, n);
 	print_worth(health, n);
@@ -363,7 +365,9 @@ static json_t *keyring_json(struct view *v, const struct keyring *k)
 	json_object_set_new(j, "generation", json_integer(keyring_ring(k)->generation));
 	json_object_set_new(j, "created", json_integer((json_int_t)keyring_ring(k)->created));
 	json_object_set_new(j, "fingerprint", json_string(fingerprint));
-	json_t *unfinished = status_unfinished_json(k, &v->session.pins);
+	json_t *opened = status_opened_json(k), *unfinished = status_unfinished_json(k, &v->session.pins);
+	if (opened)
+		json_object_set_new(j, "opened", opened);
 	if (unfinished)
 		json_object_set_new(j, "unfinished", unfinished);
 	return j;

@@ -46,7 +46,7 @@ static const struct keyring_result *result_of(const struct unlock_result *res, c
 
 static bool is_by_fallback(const struct keyring_result *kr)
 {
-	return kr && kr->opening.by_fallback;
+	return kr && opening_missed(&kr->opening);
 }
 
 static void print_root(const struct unlock_result *res, const struct root_result *rr, const char *done)

@@ -12,7 +12,8 @@
 #include "sys/process.h"
 #include "vault/setup.h"
 
-enum { SETUP_TIMEOUT_MS = 60000, CREDENTIAL_TIMEOUT_MS = 60000, TTL_MAX_S = 10 * 366 * 86400 };
+/* Set-up makes a dozen requests, which may take three times what a slot may with its two. */
+enum { SETUP_SLOTS = 3, CREDENTIAL_TIMEOUT_MS = 60000, TTL_MAX_S = 10 * 366 * 86400 };
 
 struct work {
 	const struct invocation *inv;
@@ -56,7 +57,7 @@ static enum err begin_admin(struct work *w, struct err_ctx *e)
 	if (!err)
 		err = vault_set_token(w->vault, w->session.vault_token, e);
 	if (!err)
-		vault_set_deadline(w->vault, deadline_in(SETUP_TIMEOUT_MS));
+		vault_set_deadline(w->vault, deadline_in(SETUP_SLOTS * w->session.config.vault.timeout_ms));
 	return err;
 }
 
@@ -355,7 +356,7 @@ static enum err unwrap(struct work *w, struct secret **ret, struct err_ctx *e)
 	if (err)
 		return err;
 	vault_role_name(w->node, role);
-	vault_set_deadline(w->vault, deadline_in(SETUP_TIMEOUT_MS));
+	vault_set_deadline(w->vault, deadline_in(SETUP_SLOTS * w->session.config.vault.timeout_ms));
 	return vault_unwrap_secret_id(w->vault, wrapped, role, ret, e);
 }
 

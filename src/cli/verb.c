@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/style.h"
 #include "cli/verb.h"
 
 static const struct option_spec option_json = { "json", 0, NULL, "print JSON", false };
@@ -211,7 +212,7 @@ static void print_option(const struct option_spec *o)
 	else
 		snprintf(left, sizeof(left), "-%c%s%s", o->letter, space, argument);
 	/* one that leaves no room beside it has the help below it */
-	printf("  %-*s%s%s\n", LEFT_WIDTH, left, strlen(left) < LEFT_WIDTH ? "" : HELP_BELOW, o->help);
+	say(stdout, "  %-*s%s%s\n", LEFT_WIDTH, left, strlen(left) < LEFT_WIDTH ? "" : HELP_BELOW, o->help);
 }
 
 void verb_print_help(const struct verb *v)
@@ -219,10 +220,10 @@ void verb_print_help(const struct verb *v)
 	const struct option_spec *list[VERB_OPTIONS_MAX];
 	size_t n = verb_list_options(v, list);
 
-	printf("usage: zseal %s [OPTION…]%s%s\n\n%s.\n", v->name, *v->arguments ? " " : "", v->arguments, v->summary);
+	say(stdout, "usage: zseal %s [OPTION…]%s%s\n\n%s.\n", v->name, *v->arguments ? " " : "", v->arguments, v->summary);
 	if (v->details)
-		printf("\n%s\n", v->details);
-	printf("\n");
+		say(stdout, "\n%s\n", v->details);
+	say(stdout, "\n");
 	for (size_t i = 0; i < n; i++)
 		print_option(list[i]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
 #include <string.h>
 
+#include "cli/style.h"
 #include "cli/verb.h"
 
 const struct verb *const verbs[] = {
@@ -27,18 +27,18 @@ static void print_exit_statuses(size_t column)
 		bool fits = column + 1 + n <= LINE_WIDTH;
 
 		column = fits ? column + 1 + n : n;
-		printf("%s%s", fits ? " " : "\n", text);
+		say(stdout, "%s%s", fits ? " " : "\n", text);
 	}
-	printf("\n");
+	say(stdout, "\n");
 }
 
 void verbs_print_usage(void)
 {
 	static const char more[] = "zseal VERB --help tells more. Exit status:";
 
-	printf("usage: zseal VERB [OPTION…] [ARGUMENT…]\n\nKeeps the keys of encrypted ZFS pools.\n\n");
+	say(stdout, "usage: zseal VERB [OPTION…] [ARGUMENT…]\n\nKeeps the keys of encrypted ZFS pools.\n\n");
 	for (size_t i = 0; verbs[i]; i++)
-		printf("  %-16s %s\n", verbs[i]->name, verbs[i]->summary);
-	printf("\n%s", more);
+		say(stdout, "  %-16s %s\n", verbs[i]->name, verbs[i]->summary);
+	say(stdout, "\n%s", more);
 	print_exit_statuses(strlen(more));
 }

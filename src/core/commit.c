@@ -217,7 +217,19 @@ static void withdraw_outgoing(const struct commit_request *r, struct commit_resu
 		const struct protector *p = s->state ? NULL : protector_find(s->slot.type);
 
 		if (p && p->withdraw && is_of_keyring(r, s) && goes(r, s) && p->withdraw(r->context, &s->slot, NULL))
-			snprintf(ret->left[ret->n_left++], NAME_SIZE, "%s", s->name);
+			ret->left[ret->n_left++] = &s->slot;
+	}
+}
+
+/* Not before the pool has let go of them: until then they have to open. */
+static void forget_outgoing(const struct commit_request *r, struct commit_result *ret)
+{
+	for (size_t i = 0; r->before && i < r->before->n_slots; i++) {
+		const struct stored_slot *s = &r->before->slots[i];
+		const struct protector *p = s->state ? NULL : protector_find(s->slot.type);
+
+		if (p && p->forget && is_of_keyring(r, s) && goes(r, s) && p->forget(r->context, &s->slot, NULL))
+			ret->left[ret->n_left++] = &s->slot;
 	}
 }
 
@@ -323,6 +335,7 @@ static enum err write_all(const struct commit_request *r, struct commit_result *
 	if (err)
 		return err_wrap(e, err, "writing the header of %s", r->dataset);
 	ret->generation = r->draft->ring.generation;
+	forget_outgoing(r, ret);
 	err = remember(r, r->pool_guid, e);
 	if (!err)
 		err = note_slots(r, e);

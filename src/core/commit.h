@@ -30,7 +30,7 @@ struct commit_result {
 	uint32_t generation;
 	char *copy;                        /* path of the header's copy; the caller frees it */
 	unsigned n_left;
-	char left[SLOTS_MAX][NAME_SIZE];   /* slots that went, whose object is still in a TPM that is not here */
+	const struct slot *left[SLOTS_MAX]; /* slots that went and left something outside of the header; the request's */
 };
 
 /*

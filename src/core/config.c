@@ -25,20 +25,6 @@ static bool set_tcti(struct config *c, const char *value)
 	return set_text(c->tcti, sizeof(c->tcti), value);
 }
 
-static bool set_order(struct config *c, const char *value)
-{
-	_cleanup_free_ char *copy = strdup(value);
-	char *rest = NULL;
-
-	c->n_order = 0;
-	for (char *word = copy ? strtok_r(copy, ", ", &rest) : NULL; word; word = strtok_r(NULL, ", ", &rest)) {
-		if (c->n_order == SLOTS_MAX || !name_is_valid(word))
-			return false;
-		(void)set_text(c->order[c->n_order++], NAME_SIZE, word);
-	}
-	return c->n_order > 0;
-}
-
 /* A whole number of some range. */
 static bool set_number(uint64_t *out, const char *value, uint64_t least, uint64_t most)
 {
@@ -51,24 +37,59 @@ static bool set_number(uint64_t *out, const char *value, uint64_t least, uint64_
 	return true;
 }
 
-static bool set_slot_timeout(struct config *c, const char *value)
+static bool set_seconds(uint64_t *ret_ms, const char *value, uint64_t most)
 {
 	uint64_t s;
 
-	if (!set_number(&s, value, 1, TIMEOUT_MAX_S))
+	if (!set_number(&s, value, 1, most))
 		return false;
-	c->slot_timeout_ms = s * 1000;
+	*ret_ms = s * 1000;
 	return true;
+}
+
+/*
+ * One entry of an order, "vault" or "vault (20 s)", at *rest, which moves behind it and the commas and spaces that follow.
+ */
+static bool take_order_entry(struct order_entry *ret, const char **rest)
+{
+	size_t length = strcspn(*rest, ", (");
+	char name[NAME_SIZE], seconds[8] = "";
+	int end = -1;
+
+	if (length >= sizeof(name))
+		return false;
+	memcpy(name, *rest, length);
+	name[length] = '\0';
+	*rest += length;
+	if ((*rest)[strspn(*rest, " ")] == '(') {
+		if (sscanf(*rest, " ( %7[0-9] s )%n", seconds, &end) != 1 || end < 0 ||
+		    !set_seconds(&ret->timeout_ms, seconds, TIMEOUT_MAX_S))
+			return false;
+		*rest += end;
+	}
+	*rest += strspn(*rest, ", ");
+	return name_is_valid(name) && set_text(ret->name, sizeof(ret->name), name);
+}
+
+static bool set_order(struct config *c, const char *value)
+{
+	const char *rest = value + strspn(value, ", ");
+
+	memset(c->order, 0, sizeof(c->order));
+	for (c->n_order = 0; *rest; c->n_order++)
+		if (c->n_order == SLOTS_MAX || !take_order_entry(&c->order[c->n_order], &rest))
+			return false;
+	return c->n_order > 0;
+}
+
+static bool set_slot_timeout(struct config *c, const char *value)
+{
+	return set_seconds(&c->slot_timeout_ms, value, TIMEOUT_MAX_S);
 }
 
 static bool set_hedge(struct config *c, const char *value)
 {
-	uint64_t s;
-
-	if (!set_number(&s, value, 1, TIMEOUT_MAX_S))
-		return false;
-	c->hedge_ms = s * 1000;
-	return true;
+	return set_seconds(&c->hedge_ms, value, TIMEOUT_MAX_S);
 }
 
 static bool set_scrypt_time(struct config *c, const char *value)
@@ -202,16 +223,6 @@ static bool set_vault_allow_http(struct config *c, const char *value)
 	return c->vault.allow_http || str_equal(value, "no");
 }
 
-static bool set_seconds(uint64_t *ret_ms, const char *value, uint64_t most)
-{
-	uint64_t s;
-
-	if (!set_number(&s, value, 1, most))
-		return false;
-	*ret_ms = s * 1000;
-	return true;
-}
-
 static bool set_vault_connect_timeout(struct config *c, const char *value)
 {
 	return set_seconds(&c->vault.connect_timeout_ms, value, 60);
@@ -233,7 +244,7 @@ static const struct {
 	const char *expected;
 } keys[] = {
 	{ "tpm2", "tcti", set_tcti, "a TCTI with its address, such as " TPM2_TCTI_DEFAULT },
-	{ "unlock", "order", set_order, "names or types of slots, in the order of trying" },
+	{ "unlock", "order", set_order, "names or types of slots in the order of trying, each with its time if it has one: vault (20 s), tpm2" },
 	{ "unlock", "slot-timeout", set_slot_timeout, "seconds, 1 to 3600" },
 	{ "unlock", "hedge", set_hedge, "seconds, 1 to 3600" },
 	{ "scrypt", "time", set_scrypt_time, "milliseconds, 1 to 10000" },

@@ -15,11 +15,17 @@
 
 enum { TRUSTED_MAX = 64, TCTI_SIZE = 256, MOUNT_ALLOWED_MAX = 32, MOUNT_ALLOWED_SIZE = 256 };
 
+/* A slot's name or a type, and what such a slot may take; 0: what its kind may. */
+struct order_entry {
+	char name[NAME_SIZE];
+	uint64_t timeout_ms;
+};
+
 struct config {
 	char tcti[TCTI_SIZE];        /* [tpm2] tcti; default device:/dev/tpmrm0 */
-	unsigned n_order;            /* [unlock] order: slot names or types; empty: the keyring's own order */
-	char order[SLOTS_MAX][NAME_SIZE];
-	uint64_t slot_timeout_ms;    /* [unlock] slot-timeout, seconds; default 20 s */
+	unsigned n_order;            /* [unlock] order; none: the keyring's own order */
+	struct order_entry order[SLOTS_MAX];
+	uint64_t slot_timeout_ms;    /* [unlock] slot-timeout, seconds, of slots that are here; default 20 s */
 	uint64_t hedge_ms;           /* [unlock] hedge, seconds: what a slot far away gets before others; 0: all it needs */
 	struct stretch_budget stretch; /* [scrypt] time, milliseconds, default 1000; memory, MiB, default 256 */
 	bool first_use;              /* [trust] first-use = yes: a keyring that was never seen is trusted */

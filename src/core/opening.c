@@ -26,12 +26,11 @@ static void append(struct sequence *seq, const struct stored_slot *s)
 	seq->slots[seq->n++] = s;
 }
 
-static void append_named(struct sequence *seq, const struct keyring *k, const char (*order)[NAME_SIZE], unsigned n)
+static void append_named(struct sequence *seq, const struct keyring *k, const char *entry)
 {
-	for (unsigned i = 0; i < n; i++)
-		for (size_t j = 0; j < k->n_slots; j++)
-			if (order_names(order[i], &k->slots[j]))
-				append(seq, &k->slots[j]);
+	for (size_t i = 0; i < k->n_slots; i++)
+		if (order_names(entry, &k->slots[i]))
+			append(seq, &k->slots[i]);
 }
 
 /* zseal.conf's order is complete: what it leaves out is not tried. The keyring's own is a preference. */
@@ -42,10 +41,12 @@ static struct sequence sequence_of(const struct keyring *k, const struct open_re
 	struct sequence seq = { 0 };
 
 	if (c->n_order > 0 && !r->only && !protector_was_answered(r->context)) {
-		append_named(&seq, k, c->order, c->n_order);
+		for (unsigned i = 0; i < c->n_order; i++)
+			append_named(&seq, k, c->order[i].name);
 		return seq;
 	}
-	append_named(&seq, k, ring->order, ring->n_order);
+	for (unsigned i = 0; i < ring->n_order; i++)
+		append_named(&seq, k, ring->order[i]);
 	for (size_t i = 0; i < k->n_slots; i++)
 		append(&seq, &k->slots[i]);
 	return seq;
@@ -203,11 +204,20 @@ static bool is_hedged(const struct open_request *r, const struct sequence *seq, 
 	return next && r->config->hedge_ms && is_remote(seq->slots[i]);
 }
 
+/* Its own time in zseal.conf's order, else that of its kind. */
+static uint64_t timeout_of(const struct config *c, const struct stored_slot *s)
+{
+	for (unsigned i = 0; i < c->n_order; i++)
+		if (c->order[i].timeout_ms && order_names(c->order[i].name, s))
+			return c->order[i].timeout_ms;
+	return is_remote(s) ? c->vault.timeout_ms : c->slot_timeout_ms;
+}
+
 /* One slot. a is where its answer goes; ERR_OK also if it does not open and the next one may be tried. */
 static enum err try_one(const struct keyring *k, const struct open_request *r, struct attempt *a, bool hedged,
 			struct opening *o, struct err_ctx *e)
 {
-	uint64_t timeout_ms = r->config->slot_timeout_ms;
+	uint64_t timeout_ms = timeout_of(r->config, a->slot);
 	enum err err = process_interrupted(e);
 
 	if (err)
@@ -255,11 +265,17 @@ static bool should_have_opened(enum err err)
 	return err && err != ERR_FORMAT_NEWER && err_info(err)->class != CLASS_NOT_MINE;
 }
 
-static void look_for_fallback(const struct keyring *k, struct opening *o)
+const struct attempt *opening_missed(const struct opening *o)
 {
-	for (size_t i = 0; i < o->n_attempts && o->attempts[i].slot != o->slot; i++)
-		o->by_fallback = o->by_fallback || should_have_opened(o->attempts[i].error.code);
-	if (o->by_fallback)
+	for (size_t i = 0; o->slot && i < o->n_attempts && o->attempts[i].slot != o->slot; i++)
+		if (should_have_opened(o->attempts[i].error.code))
+			return &o->attempts[i];
+	return NULL;
+}
+
+static void tell_fallback(const struct keyring *k, const struct opening *o)
+{
+	if (opening_missed(o))
 		event_emit(&(struct event){
 			.id = EVENT_OPENED_BY_FALLBACK, .dataset = k->dataset, .slot = o->slot->name,
 			.slot_type = o->slot->slot.type, .keyring = &keyring_ring(k)->uuid,
@@ -271,7 +287,7 @@ static enum err try_all(const struct keyring *k, const struct open_request *r, s
 	enum err err = try_in_order(k, r, o, e);
 
 	if (!err && o->slot)
-		look_for_fallback(k, o);
+		tell_fallback(k, o);
 	if (err || o->slot)
 		return err;
 	if (o->n_attempts == 0)

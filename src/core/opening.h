@@ -22,7 +22,6 @@ struct attempt {
 struct opening {
 	struct secret *keys[RINGS_MAX]; /* keyring key of ring i of the property, or NULL */
 	const struct stored_slot *slot; /* the one that opened */
-	bool by_fallback;               /* slots before it should have opened, and did not */
 	enum err mac;                   /* ERR_OK, or ERR_MAC: unlock loudly, change nothing */
 	struct err_ctx mac_error;
 	enum err rollback;              /* ERR_OK, or ERR_PIN_ROLLBACK: the same */
@@ -46,6 +45,9 @@ struct open_request {
  */
 must_check enum err keyring_open(const struct keyring *k, const struct open_request *r, struct opening *o,
 				 struct err_ctx *e);
+/* The first slot that should have opened before the one that did; NULL if there is none: no fallback. */
+const struct attempt *opening_missed(const struct opening *o);
+
 void opening_clear(struct opening *o);
 DEFINE_CLEANUP(struct opening *, opening_clear)
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/copies.h"
+#include "core/opened.h"
 #include "core/unlock.h"
 #include "event/event.h"
 #include "event/progress.h"
@@ -120,7 +121,8 @@ static enum err open_once(const struct unlock_request *r, struct keyring_result 
 {
 	if (!kr->tried) {
 		kr->tried = true;
-		(void)!keyring_open(kr->keyring, &r->open, &kr->opening, &kr->error);
+		if (!keyring_open(kr->keyring, &r->open, &kr->opening, &kr->error))
+			opened_remember(&keyring_ring(kr->keyring)->uuid, &kr->opening);
 	}
 	return kr->error.code;
 }

@@ -81,6 +81,8 @@ struct protector {
 	 */
 	enum err (*settle)(struct protector_context *c, const struct slot *slot, struct err_ctx *e);
 	enum err (*withdraw)(struct protector_context *c, const struct slot *slot, struct err_ctx *e);
+	/* When the slot is in no header any more: tells others that may still allow it. NULL if there is never anybody. */
+	enum err (*forget)(struct protector_context *c, const struct slot *slot, struct err_ctx *e);
 };
 
 /* The i-th of the types that there are; NULL behind the last. */

@@ -15,6 +15,8 @@
 #include "sys/credstore.h"
 #include "vault/policy.h"
 
+enum { FORGET_TIMEOUT_MS = 20000 };
+
 static const struct vault_settings *settings_of(const struct protector_context *c)
 {
 	return c->vault_settings ? c->vault_settings : &vault_settings_default;
@@ -115,6 +117,14 @@ enum err protector_vault_asking(struct protector_context *c, struct deadline dea
 
 /* ---- making ---- */
 
+static struct transit_key key_of(const char *name, const struct uuid *keyring, const struct uuid *slot)
+{
+	struct transit_key key = { .name = name };
+
+	slot_vault_context(keyring, slot, key.context);
+	return key;
+}
+
 /* A key that does not derive opens every slot's ciphertext for whoever may decrypt with it: an older site's, accepted. */
 static enum err look_at_key(struct vault *v, const struct transit_key *key, struct err_ctx *e)
 {
@@ -160,6 +170,34 @@ static enum err allow_slot(struct protector_context *c, struct vault *v, const s
 	return err;
 }
 
+/*
+ * The context of a slot that is no more opens nothing, but whoever reads the policy should not have to find that out.
+ * What another node's policy allows is not known here.
+ */
+static enum err forget(struct protector_context *c, const struct slot *slot, struct err_ctx *e)
+{
+	char node[VAULT_WORD_SIZE], role[VAULT_ROLE_SIZE];
+	_cleanup_(json_decrefp) json_t *policy = NULL;
+	struct slot_vault s;
+	struct vault *v;
+	bool changed = false;
+	enum err err = slot_vault_parse(slot->protect, &s, e);
+
+	if (!err && !c->vault_token)
+		err = err_set(e, ERR_VAULT_TOKEN, "taking slot %s out of the node's policy", slot->name);
+	if (!err)
+		err = protector_vault_asking(c, deadline_in(FORGET_TIMEOUT_MS), &v, e);
+	if (err)
+		return err;
+	const struct transit_key key = key_of(s.key, &slot->keyring, &slot->uuid);
+	vault_node_name(settings_of(c), node);
+	vault_role_name(node, role);
+	err = vault_policy_load(v, role, &policy, e);
+	if (!err)
+		err = vault_policy_forbid(policy, settings_of(c), &key, &changed, e);
+	return err || !changed ? err : vault_policy_store(v, role, policy, e);
+}
+
 static enum err prepare_vault(struct protector_context *c, struct vault *v, const struct transit_key *key,
 			      const char *kv, struct err_ctx *e)
 {
@@ -194,14 +232,6 @@ static enum err remember_made(struct protector_context *c, const struct uuid *sl
 }
 
 /* ---- the protector ---- */
-
-static struct transit_key key_of(const char *name, const struct uuid *keyring, const struct uuid *slot)
-{
-	struct transit_key key = { .name = name };
-
-	slot_vault_context(keyring, slot, key.context);
-	return key;
-}
 
 static enum err protect(struct protector_context *c, const struct protect_request *r, struct secret **ret_secret,
 			char **ret_protect, struct err_ctx *e)
@@ -295,7 +325,6 @@ static enum err open_slot(struct protector_context *c, const struct slot *slot, 
 
 	if (!err && c->vault_made && uuid_equal(&slot->uuid, &c->vault_made_for))
 		return secret_new_copy(secret_data(c->vault_made), secret_size(c->vault_made), ret_secret, e);
-	deadline = deadline_min(deadline, deadline_in(settings_of(c)->timeout_ms));
 	if (!err)
 		err = protector_vault_node(c, deadline, &v, &own);
 	if (!err)
@@ -331,4 +360,5 @@ const struct protector protector_vault = {
 	.protect = protect,
 	.open = open_slot,
 	.check = check,
+	.forget = forget,
 };

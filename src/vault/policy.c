@@ -75,12 +75,19 @@ static json_t *new_rule(void)
 			 "allowed_parameters", "ciphertext", "context", NO_CONTEXT);
 }
 
+/* Where a text is in a list; its size if it is not there. */
+static size_t find_text(const json_t *list, const char *text)
+{
+	size_t i = 0;
+
+	while (i < json_array_size(list) && !str_equal(json_string_value(json_array_get(list, i)) ?: "", text))
+		i++;
+	return i;
+}
+
 static bool has_text(const json_t *list, const char *text)
 {
-	for (size_t i = 0; i < json_array_size(list); i++)
-		if (str_equal(json_string_value(json_array_get(list, i)) ?: "", text))
-			return true;
-	return false;
+	return find_text(list, text) < json_array_size(list);
 }
 
 static enum err add_context(json_t *contexts, const uint8_t *context, bool *ret_changed, struct err_ctx *e)
@@ -96,6 +103,11 @@ static enum err add_context(json_t *contexts, const uint8_t *context, bool *ret_
 	return json_array_append_new(contexts, json_string(text)) < 0 ? no_room(e) : ERR_OK;
 }
 
+static json_t *contexts_of(const json_t *paths, const char *path)
+{
+	return json_object_get(json_object_get(json_object_get(paths, path), "allowed_parameters"), "context");
+}
+
 enum err vault_policy_allow(json_t *policy, const struct vault_settings *s, const struct transit_key *key,
 			    bool with_context, bool *ret_changed, struct err_ctx *e)
 {
@@ -105,15 +117,34 @@ enum err vault_policy_allow(json_t *policy, const struct vault_settings *s, cons
 
 	if (err)
 		return err;
-	contexts = json_object_get(json_object_get(json_object_get(paths, path), "allowed_parameters"), "context");
+	contexts = contexts_of(paths, path);
 	if (!json_is_array(contexts)) {
 		*ret_changed = true;
 		if (json_object_set_new(paths, path, new_rule()) < 0)
 			return no_room(e);
-		contexts =
-			json_object_get(json_object_get(json_object_get(paths, path), "allowed_parameters"), "context");
+		contexts = contexts_of(paths, path);
 	}
 	return with_context ? add_context(contexts, key->context, ret_changed, e) : ERR_OK;
+}
+
+enum err vault_policy_forbid(json_t *policy, const struct vault_settings *s, const struct transit_key *key,
+			     bool *ret_changed, struct err_ctx *e)
+{
+	char text[BASE64_TEXT_SIZE(VAULT_CONTEXT_SIZE)];
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "%s/decrypt/%s", s->transit_mount, key->name);
+
+	if (err)
+		return err;
+	json_t *contexts = contexts_of(json_object_get(policy, "path"), path);
+	base64_encode(SPAN(key->context, VAULT_CONTEXT_SIZE), text);
+	*ret_changed = has_text(contexts, text);
+	if (!*ret_changed)
+		return ERR_OK;
+	(void)json_array_remove(contexts, find_text(contexts, text));
+	if (json_array_size(contexts) == 0 && json_array_append_new(contexts, json_string(NO_CONTEXT)) < 0)
+		return no_room(e);
+	return ERR_OK;
 }
 
 enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, const char *path, bool *ret_changed,

@@ -30,6 +30,10 @@ must_check enum err vault_policy_load(struct vault *v, const char *name, json_t 
 must_check enum err vault_policy_allow(json_t *policy, const struct vault_settings *s, const struct transit_key *key,
 				       bool with_context, bool *ret_changed, struct err_ctx *e);
 
+/* Takes that context out again. True in *ret_changed if it was there. Errors: ERR_NO_MEMORY. */
+must_check enum err vault_policy_forbid(json_t *policy, const struct vault_settings *s, const struct transit_key *key,
+					bool *ret_changed, struct err_ctx *e);
+
 /* The same for reading a path in KV. */
 must_check enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, const char *path,
 					  bool *ret_changed, struct err_ctx *e);

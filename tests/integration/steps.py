@@ -50,6 +50,11 @@ class Ended(NamedTuple):
     stderr: str
 
 
+def fault_library(name):
+    """One of tests/fault, to be preloaded."""
+    return Path(os.environ.get("ZSEAL", "build/src/zseal")).resolve().parents[1] / f"tests/fault/{name}.so"
+
+
 def environment():
     """LeakSanitizer traces its own process, which strace traces already."""
     return {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"} if SANITIZED else {}

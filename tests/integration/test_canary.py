@@ -313,7 +313,9 @@ if not SANITIZED:
     def search_for(node, verb):
         """All secrets of the pool that the verb left, a slot that it added included."""
         tank = node.tank if not verb.shows else node.tank._replace(recovery_key=node.shown, keyring=keyring_of(node))
-        return Search(secrets_of(node, tank) | {"passphrase": PASSPHRASE.encode()})
+        of_vault = {} if not node.vault else {"token": node.vault.token.encode(), "secret_id": node.path(
+            "/etc/credstore/zseal-vault-secret-id").read_bytes()}
+        return Search(secrets_of(node, tank) | {"passphrase": PASSPHRASE.encode()} | of_vault)
 
     def keyring_of(node):
         return assert_done(zseal(node, "status", "--json")).json["keyrings"][0]["uuid"]

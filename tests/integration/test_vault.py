@@ -2,6 +2,7 @@
 """A slot that a real OpenBao opens, with the least policy for its node, and what happens when it does not."""
 import json
 import signal
+import subprocess
 import time
 
 import pytest
@@ -150,12 +151,39 @@ def test_reseal(bao):
     assert_done(admin(bao, "slot", "reseal", "tank", "vault"))
     after = headers.read(bao.node).slots["vault"]
     assert vaulting.context_of(before) != vaulting.context_of(after)
+    assert vaulting.contexts(bao) == [vaulting.context_of(after)], "the old one's is taken out of the policy"
     assert_opens(bao.node, "tank")
 
 
 def test_remove(bao):
-    assert_done(zseal(bao.node, "slot", "remove", "tank", "vault"))
+    """The node's policy lets go of it, and of nothing else."""
+    add_slot(bao, "--name", "second")
+    context = vaulting.context_of(headers.read(bao.node).slots["second"])
+    result = assert_done(admin(bao, "slot", "remove", "tank", "vault"))
+    assert "vault" not in slots(bao.node) and result.stderr == ""
+    assert vaulting.contexts(bao) == [context]
+    assert "slot second)" in assert_opens(bao.node, "tank").stdout
+
+
+def test_last_slot_of_a_node_is_removed(bao):
+    """A policy without contexts would allow them all."""
+    assert_done(admin(bao, "slot", "remove", "tank", "vault"))
+    assert vaulting.contexts(bao) == ["no-slot-yet"]
+    refused = bao.ask("POST", DECRYPT, {"ciphertext": "vault:v1:AAAA", "context": vaulting.NO_CONTEXT},
+                      token=vaulting.log_in(bao))
+    assert refused[0] == 403
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_remove_without_asking_vault(bao, away):
+    """Without a token, or without Vault, the slot goes all the same, and what is left there is told."""
+    context = vaulting.context_of(headers.read(bao.node).slots["vault"])
+    if away:
+        bao.server.kill()
+    result = assert_done((admin if away else lambda bao, *argv: zseal(bao.node, *argv))(
+        bao, "slot", "remove", "tank", "vault"))
     assert "vault" not in slots(bao.node)
+    assert f"still allows its context, which opens nothing any more\n  {context}\n" in result.stderr
     assert "slot tpm2-a)" in assert_opens(bao.node, "tank").stdout
 
 
@@ -192,6 +220,56 @@ def test_vault_is_away(bao):
     began = time.monotonic()
     assert_falls_back(bao.node, "vault-down", bao.address)
     assert time.monotonic() - began >= 2
+
+
+def test_status_tells_of_the_fallback(bao):
+    """As long as it is unlocked; and not after an unlock by the slot that should."""
+    assert assert_done(zseal(bao.node, "status", "--json")).json["keyrings"][0].get("opened") is None
+    bao.server.door.shut()
+    configure(bao, "timeout = 1")
+    assert_opens(bao.node, "tank")
+    text = assert_done(zseal(bao.node, "status")).stdout
+    assert "by slot tpm2-a, opened by fallback: slot vault should have opened it\n" in text
+    assert vaulting.sentence("vault-down") in text
+    opened = assert_done(zseal(bao.node, "status", "--json")).json["keyrings"][0]["opened"]
+    assert opened == {"slot": "tpm2-a", "when": opened["when"], "by_fallback": True,
+                      "missed": {"slot": "vault", "error": "vault-down"}}
+    lock(bao.node, "tank")
+    assert "fallback" not in assert_done(zseal(bao.node, "status")).stdout
+    bao.server.door.open()
+    configure(bao)
+    assert_opens(bao.node, "tank")
+    text = assert_done(zseal(bao.node, "status")).stdout
+    assert "by slot vault\n" in text and "fallback" not in text
+    bao.node.reboot()
+    assert_done(zseal(bao.node, "unlock", "tank"))
+    bao.node.path("/run/zseal/opened").chmod(0o777)
+    assert "fallback" not in assert_done(zseal(bao.node, "status")).stdout, "what others may have written is not told"
+
+
+def test_unlock_does_not_need_its_memory(bao):
+    """What status tells lies in /run; an unlock goes on without."""
+    bao.node.path("/run/zseal").write_text("no folder")
+    assert_opens(bao.node, "tank")
+    assert "by slot" not in assert_done(zseal(bao.node, "status")).stdout
+
+
+@pytest.mark.parametrize("order", ["vault (1 s), tpm2", "vault(1s),tpm2", "vault ( 1 s ) tpm2", "vault (1 s), tpm2-a (9 s)"])
+def test_order_gives_a_slot_its_time(bao, order):
+    """Less than that of its kind: with that, this test would not end in time."""
+    bao.server.door.shut()
+    configure(bao, "timeout = 3600", unlock=(f"order = {order}",))
+    assert_falls_back(bao.node, "vault-down")
+
+
+def test_order_gives_a_slot_more_time(bao):
+    """Than that of its kind: it waits for a server that comes late."""
+    bao.server.door.shut()
+    configure(bao, "timeout = 1", "request-timeout = 1", unlock=("order = vault (60 s)",))
+    with bao.node.popen(["zseal", "unlock", "tank"], stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(2)  # longer than its kind has
+        bao.server.door.open()
+        assert process.communicate(timeout=90)[0] == "tank: unlocked (slot vault)\n"
 
 
 def test_several_keyrings_wait_once(bao):

@@ -8,6 +8,7 @@ import pytest
 
 import vaulting
 from conftest import ERRORS, assert_done, assert_opens, create_pool, is_locked, lock, one_zfs, zseal
+from steps import SANITIZED, fault_library
 from vaulting import add_slot, configure
 
 pytestmark = one_zfs
@@ -98,6 +99,19 @@ def test_fault(bao, kind, options, path, error):
     assert found == error, result
     assert ERRORS[error].sentence in result.stderr
     assert time.monotonic() - began < 30
+
+
+if not SANITIZED:
+    # A sanitizer's library has to be the first that is loaded.
+
+    @pytest.mark.parametrize("years", [-20, 20])
+    @pytest.mark.parametrize("state, error", [("set", "vault-tls"), ("unset", "vault-clock")])
+    def test_clock_is_off(bao, years, state, error):
+        """A certificate that is out of date by a clock that nothing has set may be a good one: that passes."""
+        result = zseal(bao.node, "unlock", "tank", env={
+            "LD_PRELOAD": fault_library("clock"), "ZSEAL_CLOCK": f"{years * 365 * 86400}:{state}"})
+        assert_done(result)
+        assert "slot tpm2-a, opened by fallback" in result.stdout and ERRORS[error].sentence in result.stderr
 
 
 @pytest.mark.parametrize("kind, path", [("drip-answer", LOGIN), ("delay-answer", DECRYPT), ("cut", LOGIN)])

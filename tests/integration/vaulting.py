@@ -47,6 +47,12 @@ def context_of(value):
     return base64.b64encode(uuid.UUID(slot["keyring"]).bytes + uuid.UUID(slot["uuid"]).bytes).decode()
 
 
+def contexts(bao, key="zfs-wrapper-tank"):
+    """What the node's policy allows to decrypt."""
+    text = bao.must("GET", "sys/policies/acl/zseal-a")["data"]["policy"]
+    return json.loads(text)["path"][f"transit/decrypt/{key}"]["allowed_parameters"]["context"]
+
+
 def policy(contexts, key="zfs-wrapper-tank"):
     return json.dumps({"path": {
         f"transit/decrypt/{key}": {
@@ -59,7 +65,7 @@ def set_up(bao, token_type="batch"):
     """Mounts, key, policy and role; the node's credentials in its credstore, plain."""
     bao.must("POST", "sys/mounts/transit", {"type": "transit"})
     bao.must("POST", "transit/keys/zfs-wrapper-tank", {"type": "aes256-gcm96", "derived": True})
-    set_up_login(bao, policy(["none yet"]), token_type)
+    set_up_login(bao, policy(["no-slot-yet"]), token_type)
     configure(bao)
 
 

@@ -13,6 +13,7 @@ from typing import Callable, NamedTuple
 
 import adopting
 import headers
+import vaulting
 from conftest import (assert_done, assert_nothing_secret, assert_opens, assert_opens_with_key, create_pool,
                       keep_recovery_key_secret, keep_secret, pipe_with, run, zseal)
 
@@ -78,10 +79,41 @@ def _without_second(node):
     node.run(["zseal", "slot", "remove", "tank", "second"])
 
 
+def _with_vault(node):
+    """A key server that is asked first, for no longer than a test can wait; and its slot."""
+    if not node.vault:
+        node.vault = vaulting.Vault(node)
+        vaulting.set_up(node.vault)
+        vaulting.configure(node.vault, "timeout = 3", "request-timeout = 1")
+        vaulting.add_slot(node.vault)
+    _lock(node)
+
+
+def _foreign_in_vault(node):
+    """A pool that zseal has never seen, and its key in KV, where the node's own login may read it."""
+    _foreign(node)
+    if not node.vault:
+        node.vault = vaulting.Vault(node)
+        vaulting.set_up_login(node.vault, 'path "secret/data/tank" { capabilities = ["read"] }')
+        vaulting.configure(node.vault, "timeout = 3", "request-timeout = 1", "kv-mount = secret")
+        node.vault.must("POST", "secret/data/tank", {"data": {"key": adopting.HEX}})
+
+
+def _without_vault_slot(node):
+    _with_vault(node)
+    vaulting.admin(node.vault, "slot", "remove", "tank", "vault")
+
+
+def _with_vault_slot(node):
+    _with_vault(node)
+    vaulting.admin(node.vault, "slot", "add", "tank", "vault")
+
+
 class Verb(NamedTuple):
     """words: as typed. before: from whatever state. key: the recovery key is given by a descriptor. makes: there is no
     pool before; adopts: there is one that is not zseal's; both show a recovery key. tpm: it asks the TPM; soon: for no
-    longer than slot-timeout allows. writes: into the pool. gives: to this option, what a person would type."""
+    longer than slot-timeout allows. writes: into the pool. gives: to this option, what a person would type. vault: it
+    asks Vault, as an administrator if it gives a token."""
     words: str
     before: Callable
     key: bool = False
@@ -91,10 +123,12 @@ class Verb(NamedTuple):
     soon: bool = False
     writes: bool = False
     gives: str = ""
+    vault: bool = False
 
     def __str__(self):
-        words = re.sub(" tank| --(name|key-file) .*", "", self.words)
-        return words.replace(" --", "-").replace(" ", "-") + "-by-key" * self.key
+        words = re.sub(" tank| --(name|key-file|vault-kv) .*", "", self.words)
+        return words.replace(" --", "-").replace(" ", "-") + "-by-key" * self.key + (
+            "-by-vault" * (self.vault and "vault" not in words))
 
     @property
     def shows(self):
@@ -121,6 +155,13 @@ VERBS = [
     Verb("adopt --key-file /run/k tank", _foreign, adopts=True, tpm=True, writes=True),
     Verb("repair tank", _lose_slots, tpm=True, writes=True),
     Verb("recover tank --yes", _lose_everything, key=True, tpm=True, writes=True),
+    Verb("unlock tank", _with_vault, vault=True),
+    Verb("adopt --vault-kv tank tank", _foreign_in_vault, adopts=True, tpm=True, writes=True, vault=True),
+    Verb("slot add tank vault", _without_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
+    Verb("slot reseal tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
+    Verb("slot remove tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
+    Verb("vault login-test", _with_vault, vault=True),
+    Verb("vault setup tank", _with_vault, gives="--vault-token-fd", vault=True),
 ]
 
 PASSPHRASE = "a horse that nobody drew"
@@ -129,6 +170,7 @@ PASSPHRASE = "a horse that nobody drew"
 def make_tank(node):
     """The pool that the verbs are about, and what its owner has of it."""
     keep_secret(node.world, PASSPHRASE)
+    node.vault = None
     node.tank = create_pool(node)
     return node.tank
 
@@ -143,8 +185,9 @@ def prepared(node, verb):
             argv += ["--recovery-to-fd", str(fd)]
             yield argv + (["-m", "none", "tank", node.world.disk(1)] if verb.makes else []), (fd,)
     elif verb.key or verb.gives:
-        option, text = ("--recovery-fd", node.tank.recovery_key) if verb.key else (verb.gives, PASSPHRASE)
-        with pipe_with((text + "\n") * 2) as fd:
+        option, text = ("--recovery-fd", node.tank.recovery_key) if verb.key else (
+            verb.gives, node.vault.token if verb.vault else PASSPHRASE)
+        with pipe_with((text + "\n") * (1 if verb.vault else 2)) as fd:
             yield [*argv, option, str(fd)], (fd,)
     else:
         yield argv, ()
