@@ -8,7 +8,7 @@
 help: ## tells what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14 | sed 's/^/  make /'
 
-demo: ## shows zseal at work, on a real ZFS and a software TPM that need no kernel module and no hardware
+demo: ## shows zseal at work, on a real ZFS, a software TPM and a real OpenBao, without a kernel module or hardware
 	tools/setup build lab
 	$(MAKE) build
 	lab/build
@@ -30,12 +30,13 @@ FUZZ_SECONDS ?= 600
 fuzz: build-asan ## fuzzes each target for ten minutes (FUZZ_SECONDS=600), and says what is new
 	ZSEAL_FIGURES=build/test-logs/figures fuzz/run build-asan $(FUZZ_SECONDS)
 
-bench: ## measures zseal against what it replaces, and writes docs/performance.md (seventeen minutes)
+bench: ## measures zseal against what it replaces, and writes docs/performance.md (twenty-two minutes)
 	tools/setup
 	$(MAKE) build
 	meson compile -C build bench-programs
 	lab/build
 	bench/run
+	bench/run-vault
 
 build: build/build.ninja ## builds zseal with gcc, as build/src/zseal
 	meson compile -C build

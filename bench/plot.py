@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two kinds of plots as SVG, which need no library to make and none to read: bars, and lines over powers of ten.
+"""Plots as SVG, which need no library to make and none to read: bars, lines over powers of ten, shares over time.
 
 Guarantees: each line and bar is named where it is, and says what is better; the bound is drawn; text stays text.
 """
@@ -21,8 +21,10 @@ class Bar(NamedTuple):
 
 
 class Line(NamedTuple):
+    """total: how many there are in all, where points are those that have ended."""
     name: str
     points: list
+    total: int = None
 
 
 def _text(x, y, text, size=14, colour=INK, anchor="start", weight="normal"):
@@ -98,6 +100,43 @@ def lines(title, axis, x_axis, all_lines, bound):
                   (at(*point) for point in line.points)]
         parts.append(_text(WIDTH - right + 10, end + 5, f"{line.name}: {line.points[-1][1]:.2f}", 13, colour,
                            weight="bold"))
+    return _picture(height, title, parts)
+
+
+def _step(most):
+    """Between ticks, so that there are some ten at most."""
+    return next(step for exponent in range(-3, 9) for step in (10**exponent, 2 * 10**exponent, 5 * 10**exponent)
+                if most / step <= 10)
+
+
+def shares(title, axis, x_axis, all_lines, marks=()):
+    """How many of all have ended, over time: points are the sorted times. marks are (x, text), drawn upright."""
+    left, right, top, bottom, height = 80, 190, 96, 390, 440
+    most = max([x for line in all_lines for x in line.points] + [x for x, _ in marks]) * 1.02
+
+    def at(x, share):
+        return left + x / most * (WIDTH - left - right), bottom - share * (bottom - top)
+    parts = [_text(20, 30, title, 18, weight="bold"), _text(20, 52, axis, 13, GREY)]
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        y = at(0, share)[1]
+        parts += [_rule(left, y, WIDTH - right, y, "#e4e4e4"), _text(left - 8, y + 5, f"{share:.0%}", 12, GREY, "end")]
+    step = _step(most)
+    for number in range(int(most / step) + 1):
+        parts.append(_text(at(number * step, 0)[0], bottom + 20, f"{number * step:g}", 12, GREY, "middle"))
+    parts.append(_text((left + WIDTH - right) / 2, bottom + 42, x_axis, 13, GREY, "middle"))
+    for number, (x, text) in enumerate(marks):
+        across = at(x, 0)[0]
+        parts += [_rule(across, top - 8, across, bottom, INK, "4 3"),
+                  _text(across + (-4 if number % 2 == 0 else 4), top - 14, text, 12,
+                        anchor="end" if number % 2 == 0 else "start")]
+    for number, (colour, line) in enumerate(zip((OWN, COLOURS[2]), all_lines)):
+        corners = [at(0, 0)]
+        for count, x in enumerate(line.points, 1):
+            across, up = at(x, count / line.total)
+            corners += [(across, corners[-1][1]), (across, up)]
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+        parts.append(f"<polyline points='{corners}' fill='none' stroke='{colour}' stroke-width='2.5'/>")
+        parts.append(_text(WIDTH - right + 10, top + 16 + 20 * number, line.name, 13, colour, weight="bold"))
     return _picture(height, title, parts)
 
 

@@ -1,19 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Makes docs/performance.md and its plots from bench/results.json and bench/performance.md.in.
+"""Makes docs/performance.md and its plots from bench/performance.md.in and the results of both programs.
 
 Guarantees: the same data give the same bytes, so a test can see that document and data agree. Refuses: absolute times
-as results; they would be the lab's, and nobody's hardware.
+as results (they would be the lab's, and nobody's hardware), but for the seconds that a bound on Vault is given in.
 
-usage: report.py    writes them anew; `bench/run` does so after it has measured
+usage: report.py    writes them anew; `bench/run` and `bench/run-vault` do so after they have measured
 """
 import json
 import re
-import statistics
 from pathlib import Path
-from typing import NamedTuple
 
 import plot
+import tables
+import vault_report
+from tables import Bound, table
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "bench/results.json"
@@ -32,23 +33,6 @@ WAYS = {
 }
 
 
-class Spread(NamedTuple):
-    """A median, and the quartiles around it."""
-    low: float
-    median: float
-    high: float
-
-    def __str__(self):
-        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
-
-
-def spread(values):
-    if len(values) < 2:
-        return Spread(values[0], values[0], values[0])
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Spread(low, median, high)
-
-
 def own(times):
     """zseal's time without what it waited for zfs and zpool, turn by turn."""
     return [whole - aside for whole, aside in zip(times["zseal"], times[ASIDE])]
@@ -57,22 +41,7 @@ def own(times):
 def ratio(times, of, to):
     """Turn by turn; of is a name, or a list of times."""
     values = times[of] if isinstance(of, str) else of
-    return spread([a / b for a, b in zip(values, times[to])])
-
-
-class Bound(NamedTuple):
-    """One line of what is to be reached; holds is None for what this run has not measured."""
-    what: str
-    wanted: str
-    found: str
-    holds: bool
-
-    @property
-    def verdict(self):
-        return {True: "reached", False: "**not reached**", None: ""}[self.holds]
-
-    def told(self):
-        return f"{self.what}: {self.found}, wanted {self.wanted} {self.verdict}"
+    return tables.ratios(values, times[to])
 
 
 def bounds(results):
@@ -103,14 +72,8 @@ def bounds(results):
 
 # ---- tables ----
 
-def table(head, rows):
-    aligned = ["---"] + ["---:"] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (head, aligned, *rows))
-
-
 def bounds_table(results):
-    return table(["what", "wanted", "found", ""],
-                 [[b.what, b.wanted, b.found, b.verdict] for b in bounds(results)])
+    return tables.bounds_table(bounds(results))
 
 
 def one_table(results):
@@ -194,16 +157,19 @@ def many_plot(results):
 PLOTS = {"one-root.svg": one_plot, "many-roots.svg": many_plot}
 
 
-def render(results):
-    """{path: text} of the document and its plots."""
-    made = {DOCUMENT.parent / "performance" / name: draw(results) for name, draw in PLOTS.items()}
-    text = TEMPLATE.read_text()
-    made[DOCUMENT] = re.sub(r"\{\{(\w+)\}\}", lambda found: TABLES[found[1]](results), text)
+def render(results, vault):
+    """{path: text} of the document and its plots; vault is what bench/run-vault has measured."""
+    folder, text = DOCUMENT.parent / "performance", TEMPLATE.read_text()
+    made = {folder / name: draw(results) for name, draw in PLOTS.items()}
+    made |= {folder / name: draw(vault) for name, draw in vault_report.PLOTS.items()}
+    texts = {name: make(results) for name, make in TABLES.items()}
+    texts |= {name: make(vault) for name, make in vault_report.TABLES.items()}
+    made[DOCUMENT] = re.sub(r"\{\{(\w+)\}\}", lambda found: texts[found[1]], text)
     return made
 
 
 def write(results):
-    for path, text in render(results).items():
+    for path, text in render(results, vault_report.read()).items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
 

@@ -124,10 +124,11 @@ class World:
             self._bao = self._servers().Bao(self._site)
         return self._bao
 
-    def bao_cluster(self):
-        """The cluster of three key servers, the same one each time."""
+    def bao_cluster(self, direct=False):
+        """The cluster of three key servers, the same one each time. A direct one is asked from its own network, by
+        site.enter_command(): thousands at once are too many for its doors."""
         if not self._bao_cluster:
-            self._bao_cluster = self._servers().Cluster(self._site)
+            self._bao_cluster = self._servers().Cluster(self._site, direct)
         return self._bao_cluster
 
     def _servers(self):

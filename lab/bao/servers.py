@@ -129,6 +129,11 @@ class Site:
         """TCP sockets, not yet connected, that belong to the servers' network."""
         return self._ask("sockets", count)[1]
 
+    def enter_command(self, argv):
+        """The command line that runs argv in the servers' network, in the same process: it needs no door."""
+        user = ["--user", "--preserve-credentials"] if os.geteuid() != 0 else []
+        return ["nsenter", f"--target={self._process.pid}", "--net", *user, "--", *map(str, argv)]
+
     def close(self):
         """Ends the servers and the keeper."""
         with contextlib.ExitStack() as stack:
@@ -158,6 +163,7 @@ class Server:
         site.ask("add", name, self.address)
         self.door = site.doors.add((self.address, _API_PORT))
         self.url = self.door.url
+        self.direct_url = f"https://{self.address}:{_API_PORT}"
         self._argv = None
 
     @property
@@ -224,7 +230,7 @@ class Server:
     def api(self, method, path, body=None, token=None, check=False, headers=None, timeout=_API_TIMEOUT_S):
         """One request, straight to this server. The token is the root token unless given; "" is none. With check,
         an answer of 400 and more is an error."""
-        connection = self._connect(timeout)
+        connection = self.connect(timeout)
         token = self.token if token is None else token
         sent = {"X-Vault-Request": "true", **({"X-Vault-Token": token} if token else {}), **(headers or {})}
         try:
@@ -237,7 +243,8 @@ class Server:
             raise BaoError(f"{self.name}: {method} {path}: {answer.status} {answer.body.decode(errors='replace')}")
         return answer
 
-    def _connect(self, timeout):
+    def connect(self, timeout=_API_TIMEOUT_S):
+        """An http.client connection straight to it, for who has many requests."""
         [plain] = self._site.sockets()
         plain.settimeout(timeout)
         try:
@@ -337,7 +344,7 @@ class Bao(Server):
 class Member(Server):
     """A server of a cluster, which keeps what it knows on disk."""
 
-    def __init__(self, site, number):
+    def __init__(self, site, number, direct=False):
         super().__init__(site, f"bao{number}", number)
         (self.folder / "raft").mkdir()
         file = self._write_configuration(f"""\
@@ -348,7 +355,7 @@ storage "raft" {{
   autopilot_update_interval    = "100ms"
   autopilot_reconcile_interval = "200ms"
 }}
-api_addr     = "{self.url}"
+api_addr     = "{self.direct_url if direct else self.url}"
 cluster_addr = "https://{self.address}:{_CLUSTER_PORT}"
 """)
         self._argv = [program(), "server", f"-config={file}"]
@@ -362,18 +369,19 @@ cluster_addr = "https://{self.address}:{_CLUSTER_PORT}"
 
 
 class Cluster:
-    """Three servers, joined and unsealed."""
+    """Three servers, joined and unsealed. Their redirects name doors; direct, addresses of their own network."""
 
-    def __init__(self, site):
+    def __init__(self, site, direct=False):
         numbers = (1, 2, 3)
-        self.servers = [Member(site, number) for number in numbers]
+        self.site = site
+        self.servers = [Member(site, number, direct) for number in numbers]
         for server in self.servers:
             server.start()
         self._initialise()
         for server in self.servers[1:]:
             server.join(self.servers[0])
             server.unseal()
-        wait_for("three voters", lambda: self._voters() == len(numbers))
+        self.wait_for_voters()
 
     def _initialise(self):
         first = self.servers[0]
@@ -385,8 +393,12 @@ class Cluster:
         # Else a member waits 10 s before it may vote.
         first.api("POST", "sys/storage/raft/autopilot/configuration", {"server_stabilization_time": "0s"}, check=True)
 
+    def wait_for_voters(self):
+        """Until one more may die."""
+        wait_for("three voters", lambda: self._voters() == len(self.servers))
+
     def _voters(self):
-        answer = self.leader().api("GET", "sys/storage/raft/configuration")
+        answer = self.wait_for_leader().api("GET", "sys/storage/raft/configuration")
         servers = answer.data["config"]["servers"] if answer.status == 200 else []
         return sum(server["voter"] for server in servers)
 

@@ -4,7 +4,7 @@
 
 #include "cli/output.h"
 #include "cli/vault-admin.h"
-#include "core/inventory.h"
+#include "cli/vault-grants.h"
 #include "event/event.h"
 #include "protector/vault.h"
 #include "sys/credstore.h"
@@ -18,11 +18,11 @@ enum { SETUP_SLOTS = 3, CREDENTIAL_TIMEOUT_MS = 60000, TTL_MAX_S = 10 * 366 * 86
 struct work {
 	const struct invocation *inv;
 	struct session session;
-	struct inventory inventory;
 	struct vault *vault; /* an administrator's */
 	char node[VAULT_WORD_SIZE], key[VAULT_WORD_SIZE];
-	uint8_t contexts[SLOTS_MAX][VAULT_CONTEXT_SIZE];
-	size_t n_contexts;
+	bool other_node;
+	struct grants grants; /* the pool's slots */
+	size_t n_grants;      /* how many of them the node may open: all, or none */
 	json_t *steps; /* for programs */
 };
 
@@ -30,7 +30,7 @@ static void work_clear(struct work *w)
 {
 	json_decref(w->steps);
 	vault_close(w->vault);
-	inventory_clear(&w->inventory);
+	grants_clear(&w->grants);
 	session_clear(&w->session);
 }
 DEFINE_CLEANUP(struct work *, work_clear)
@@ -69,6 +69,7 @@ static enum err choose_names(struct work *w, struct err_ctx *e)
 
 	if (node && !vault_word_is_valid(node))
 		return err_set(e, ERR_USAGE, "--node takes 1 to 63 of A-Z a-z 0-9 _ -, not '%.64s'", node);
+	w->other_node = node && !str_equal(node, w->node);
 	if (node)
 		snprintf(w->node, sizeof(w->node), "%s", node);
 	int n = key ? snprintf(w->key, sizeof(w->key), "%s", key)
@@ -79,26 +80,24 @@ static enum err choose_names(struct work *w, struct err_ctx *e)
 	return ERR_OK;
 }
 
-/* Contexts of the slots of this key that the pool has; a pool that is not here has none yet. */
-static void collect_contexts(struct work *w)
+/*
+ * A node's policy names what the node hosts: the slots of the pool, where it is imported; another node's only if that
+ * is asked for, since it opens them from then on. A pool that is not here has none yet.
+ */
+static enum err choose_grants(struct work *w, struct err_ctx *e)
 {
-	const char *const pool[] = { w->inv->arguments[0] };
-	struct slot_vault s;
+	bool asked = invocation_has(w->inv, "allow-slots");
+	struct err_ctx own = { 0 };
+	enum err err;
 
-	if (invocation_has(w->inv, "node") || inventory_load(pool, 1, &w->inventory, NULL))
-		return;
-	for (size_t i = 0; i < w->inventory.n_keyrings; i++) {
-		const struct keyring *k = w->inventory.keyrings[i];
-
-		for (size_t j = 0; j < k->n_slots && w->n_contexts < SLOTS_MAX; j++) {
-			const struct slot *slot = &k->slots[j].slot;
-
-			if (k->slots[j].state || !str_equal(slot->type, protector_vault.type) ||
-			    slot_vault_parse(slot->protect, &s, NULL) || !str_equal(s.key, w->key))
-				continue;
-			slot_vault_context(&slot->keyring, &slot->uuid, w->contexts[w->n_contexts++]);
-		}
+	w->grants = (struct grants){ .session = &w->session, .key = w->key, .node = w->node };
+	err = grants_collect(&w->grants, w->inv->arguments[0], &own);
+	if (err && asked) {
+		*e = own;
+		return err;
 	}
+	w->n_grants = asked || !w->other_node ? w->grants.n : 0;
+	return ERR_OK;
 }
 
 static const char *const step_words[] = { "is there", "made", "would be made", "DIFFERS, and is left as it is" };
@@ -138,16 +137,12 @@ static enum err print_policies(struct work *w, struct err_ctx *e)
 	const struct vault_settings *s = &w->session.config.vault;
 	_cleanup_(json_decrefp) json_t *admin = NULL, *node = vault_policy_new();
 	_cleanup_free_ char *admin_text = NULL, *node_text = NULL;
-	struct transit_key key = { .name = w->key };
+	const struct vault_grants grants = { w->key, w->n_grants, w->grants.list };
 	bool changed;
 	enum err err = node ? vault_policy_admin(s, &admin, e) : err_set(e, ERR_NO_MEMORY, "room for a policy");
 
 	if (!err)
-		err = vault_policy_allow(node, s, &key, false, &changed, e);
-	for (size_t i = 0; !err && i < w->n_contexts; i++) {
-		memcpy(key.context, w->contexts[i], sizeof(key.context));
-		err = vault_policy_allow(node, s, &key, true, &changed, e);
-	}
+		err = vault_policy_grant(node, s, &grants, &changed, e);
 	if (!err)
 		err = vault_policy_hcl(node, &node_text, e);
 	if (!err)
@@ -159,6 +154,9 @@ static enum err print_policies(struct work *w, struct err_ctx *e)
 
 static void print_next(const struct work *w, const struct vault_setup *s)
 {
+	if (w->grants.n > w->n_grants)
+		printf("\nthe vault slots of %s (%zu) were not added to what node %s may open; --allow-slots adds them\n",
+		       w->inv->arguments[0], w->grants.n, w->node);
 	if (!s->has_audit)
 		printf("\nVault keeps no audit. OpenBao takes an audit device from its configuration alone; in each "
 		       "server's:\n"
@@ -180,8 +178,8 @@ static enum err do_setup(struct work *w, struct err_ctx *e)
 		.cidrs = invocation_value(w->inv, "cidr"),
 		.mounts = invocation_has(w->inv, "mounts"),
 		.dry_run = w->inv->dry_run,
-		.n_contexts = w->n_contexts,
-		.contexts = w->contexts,
+		.n_grants = w->n_grants,
+		.grants = w->grants.list,
 		.tell = tell_step,
 		.arg = w,
 	};
@@ -199,8 +197,10 @@ static enum err do_setup(struct work *w, struct err_ctx *e)
 	if (err)
 		return err;
 	if (w->inv->json)
-		return output_json(json_pack("{s:s, s:s, s:O, s:b, s:b}", "node", w->node, "key", w->key, "steps",
-					     w->steps, "audited", s.has_audit, "dry_run", w->inv->dry_run),
+		return output_json(json_pack("{s:s, s:s, s:I, s:I, s:O, s:b, s:b}", "node", w->node, "key", w->key,
+					     "slots", (json_int_t)w->n_grants, "slots_left_out",
+					     (json_int_t)(w->grants.n - w->n_grants), "steps", w->steps, "audited",
+					     s.has_audit, "dry_run", w->inv->dry_run),
 				   e);
 	print_next(w, &s);
 	return ERR_OK;
@@ -214,7 +214,7 @@ static enum err run_setup(const struct invocation *inv, struct err_ctx *e)
 	if (!err)
 		err = choose_names(w, e);
 	if (!err)
-		collect_contexts(w);
+		err = choose_grants(w, e);
 	if (!err && invocation_has(inv, "print-policy"))
 		return print_policies(w, e);
 	return err ? err : err_wrap(e, do_setup(w, e), "vault setup");
@@ -409,6 +409,7 @@ static enum err run_enroll(const struct invocation *inv, struct err_ctx *e)
 static const struct option_spec setup_options[] = {
 	{ "node", 0, "NAME", "the node that policy and AppRole are for (this machine)", false },
 	{ "transit-key", 0, "KEY", "the Transit key (zfs-wrapper-POOL)", false },
+	{ "allow-slots", 0, NULL, "let another node open the vault slots that POOL has here now, too", false },
 	{ "mounts", 0, NULL, "enable transit and approle where they are missing", false },
 	{ "cidr", 0, "NETWORKS", "from where the node may log in, such as 192.0.2.0/24,2001:db8::/64", false },
 	{ "token-ttl", 0, "SECONDS", "how long a login lasts (300)", false },

@@ -303,6 +303,9 @@ static enum err set_security(struct exchange *x, const struct http_request *r, s
 	for (size_t i = 0; !err && i < ARRAY_SIZE(files); i++)
 		if (*(const char *)files[i].pointer)
 			err = apply(x, &files[i], 1, e);
+	/* else libcurl adds the system's folder of authorities to that file; later ones do so for NULL, too */
+	if (!err && *s->ca)
+		err = apply(x, &(struct setting){ CURLOPT_CAPATH, 0, "/dev/null" }, 1, e);
 	return err;
 }
 

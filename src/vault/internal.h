@@ -16,6 +16,7 @@ struct vault {
 	bool reached;       /* some server was well when it was last asked */
 	bool has_winner;
 	unsigned winner;    /* of settings->addresses */
+	bool standby;       /* it says that another one leads */
 	char correlation[UUID_TEXT_SIZE];
 };
 

@@ -160,6 +160,23 @@ enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, c
 	return json_object_set_new(paths, full, json_pack("{s:[s]}", "capabilities", "read")) < 0 ? no_room(e) : ERR_OK;
 }
 
+enum err vault_policy_grant(json_t *policy, const struct vault_settings *s, const struct vault_grants *grants,
+			    bool *ret_changed, struct err_ctx *e)
+{
+	struct transit_key key = { .name = grants->key };
+	enum err err = vault_policy_allow(policy, s, &key, false, ret_changed, e);
+
+	for (size_t i = 0; !err && i < grants->n; i++) {
+		const struct vault_grant *grant = &grants->list[i];
+
+		memcpy(key.context, grant->context, sizeof(key.context));
+		err = vault_policy_allow(policy, s, &key, true, ret_changed, e);
+		if (!err && *grant->kv && *s->kv_mount)
+			err = vault_policy_allow_kv(policy, s, grant->kv, ret_changed, e);
+	}
+	return err;
+}
+
 enum err vault_policy_text(const json_t *policy, char **ret, struct err_ctx *e)
 {
 	*ret = json_dumps(policy, JSON_INDENT(1));

@@ -38,6 +38,23 @@ must_check enum err vault_policy_forbid(json_t *policy, const struct vault_setti
 must_check enum err vault_policy_allow_kv(json_t *policy, const struct vault_settings *s, const char *path,
 					  bool *ret_changed, struct err_ctx *e);
 
+/* A slot that a node may open, and where KV has a copy of it for the node, or "". */
+struct vault_grant {
+	uint8_t context[VAULT_CONTEXT_SIZE];
+	char kv[VAULT_KV_SIZE];
+};
+
+/* All that were made with one Transit key. */
+struct vault_grants {
+	const char *key;
+	size_t n;
+	const struct vault_grant *list;
+};
+
+/* Lets a policy open these, and whatever it may open already. As vault_policy_allow(). */
+must_check enum err vault_policy_grant(json_t *policy, const struct vault_settings *s,
+				       const struct vault_grants *grants, bool *ret_changed, struct err_ctx *e);
+
 must_check enum err vault_policy_store(struct vault *v, const char *name, const json_t *policy, struct err_ctx *e);
 
 /* The same policy in HCL, for Terraform and its like; the caller frees it. Errors: ERR_NO_MEMORY. */

@@ -8,7 +8,8 @@
 
 #include "vault/internal.h"
 
-enum { STAGGER_MS = 250, HEALTH_MAX = 4096 };
+/* When a standby answers, all others are asked at once: an active one that is well is not much later. */
+enum { STAGGER_MS = 250, STANDBY_WAIT_MS = 100, HEALTH_MAX = 4096 };
 
 struct race {
 	struct vault *vault;
@@ -94,7 +95,7 @@ static bool judge(struct race *r, unsigned i)
 	r->n_judged++;
 	if (!err && x->status == 429 && is_health(x)) {
 		if (!r->has_candidate)
-			r->candidate_wins = deadline_in(STAGGER_MS);
+			r->candidate_wins = deadline_in(STANDBY_WAIT_MS);
 		r->candidate = r->has_candidate ? r->candidate : i;
 		r->has_candidate = true;
 		r->next = deadline_in(0);
@@ -205,6 +206,7 @@ enum err vault_race(struct vault *v, struct err_ctx *e)
 	if (won) {
 		v->winner = winner;
 		v->has_winner = true;
+		v->standby = r.has_candidate && winner == r.candidate;
 		return ERR_OK;
 	}
 	if (!r.error.code)

@@ -165,18 +165,6 @@ static enum err ensure_key(struct vault_setup *s, struct err_ctx *e)
 	return err ? err : ensure(s, &upsert, e);
 }
 
-static enum err fill_policy(const struct vault_setup *s, json_t *policy, bool *ret_changed, struct err_ctx *e)
-{
-	struct transit_key key = { .name = s->key };
-	enum err err = vault_policy_allow(policy, s->settings, &key, false, ret_changed, e);
-
-	for (size_t i = 0; !err && i < s->n_contexts; i++) {
-		memcpy(key.context, s->contexts[i], sizeof(key.context));
-		err = vault_policy_allow(policy, s->settings, &key, true, ret_changed, e);
-	}
-	return err;
-}
-
 static enum err write_policy(struct vault_setup *s, const char *what, const char *name, const json_t *policy,
 			     struct err_ctx *e)
 {
@@ -194,12 +182,13 @@ static enum err write_policy(struct vault_setup *s, const char *what, const char
 
 static enum err ensure_policy(struct vault_setup *s, const char *role, struct err_ctx *e)
 {
+	const struct vault_grants grants = { s->key, s->n_grants, s->grants };
 	_cleanup_(json_decrefp) json_t *policy = NULL;
 	bool changed = false;
 	enum err err = vault_policy_load(s->vault, role, &policy, e);
 
 	if (!err)
-		err = fill_policy(s, policy, &changed, e);
+		err = vault_policy_grant(policy, s->settings, &grants, &changed, e);
 	if (!err && changed)
 		err = write_policy(s, "the node's policy", role, policy, e);
 	else if (!err)

@@ -26,8 +26,8 @@ struct vault_setup {
 	unsigned token_ttl_s, secret_id_ttl_s;
 	bool mounts;            /* make mounts that are missing */
 	bool dry_run;
-	size_t n_contexts;      /* of slots that the node hosts already */
-	const uint8_t (*contexts)[VAULT_CONTEXT_SIZE];
+	size_t n_grants;        /* slots that the node shall open */
+	const struct vault_grant *grants;
 	void (*tell)(void *arg, const struct vault_step *step);
 	void *arg;
 	bool has_audit;         /* filled: some audit device is there */

@@ -7,8 +7,8 @@
 
 enum {
 	RETRY_FIRST_MS = 500,
-	RETRY_MAX_MS = 15000,     /* full jitter below a bound that doubles */
-	ELECTION_RETRY_MS = 1000, /* an election takes seconds: what follows it must not wait */
+	RETRY_MAX_MS = 15000,    /* full jitter below a bound that doubles */
+	ELECTION_RETRY_MS = 700, /* an election takes seconds: who waits for its end is served within one more */
 	ELECTION_TRIES = 30,
 	GIVE_BACK_MS = 2000,
 };
@@ -155,6 +155,18 @@ static uint64_t retry_after_ms(const struct exchange *x)
 	return x->retry_after_s < RETRY_MAX_MS / 1000 ? (uint64_t)x->retry_after_s * 1000 : RETRY_MAX_MS;
 }
 
+/*
+ * Nothing is sent to a stranger. A standby names the leader that it last knew for as long as there is no other: where
+ * that one has no address of its own in zseal.conf (one address for all of them, say), it passes with the election.
+ */
+static enum err refuse_redirect(const struct vault *v, const char *address, struct err_ctx *e)
+{
+	if (v->standby)
+		return err_set(e, ERR_VAULT_NO_LEADER, "%s, a standby, names one that [vault] has no address of",
+			       address);
+	return err_set(e, ERR_VAULT_REDIRECT, "%s", address);
+}
+
 /* *ret_to is where a 307 sends us, or n_addresses if there was none. */
 static enum err ask_address(struct vault *v, const struct vault_question *q, unsigned at, unsigned *ret_to,
 			    struct vault_answer *ret, struct err_ctx *e)
@@ -184,9 +196,7 @@ static enum err ask_address(struct vault *v, const struct vault_question *q, uns
 	if (err || x->status != 307)
 		return err ? err : vault_status_error(x->status, x->address, e);
 	*ret_to = find_address(v->settings, x->location);
-	if (*ret_to == v->settings->n_addresses)
-		return err_set(e, ERR_VAULT_REDIRECT, "%s", x->address);
-	return ERR_OK;
+	return *ret_to < v->settings->n_addresses ? ERR_OK : refuse_redirect(v, x->address, e);
 }
 
 /* A standby that does not forward names the leader. If that one does not answer either, there is none now. */

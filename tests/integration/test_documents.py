@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the documents say is done here, as it stands: the shell blocks of docs/without-zseal.md open pools, README's
-first session is what zseal prints, and the tests that docs/threat-model.md names for its claims exist.
+sessions are what zseal prints, and the tests that docs/threat-model.md names for its claims exist.
 
 Guarantees: blocks are run in the document's order, by a shell that finds only the programs that the document names.
 """
@@ -17,6 +17,7 @@ import pytest
 
 import canaries
 import headers
+import vaulting
 from conftest import (ROOT, Dialogue, assert_done, assert_nothing_secret, assert_opens, assert_refused, create_pool,
                       is_locked, keep_recovery_key_secret, keep_secret, lock, one_zfs, pipe_with, run, zseal)
 from steps import needs_strace
@@ -27,12 +28,14 @@ FOLDER = "/run/lab/tmp"
 
 # The document's first sentence. Of coreutils, those that it uses.
 TOOLS = """bash cat cut grep head jq mktemp openssl base64 rm sed sort tail tr xxd zfs zpool tpm2_flushcontext tpm2_load
-           tpm2_policyauthvalue tpm2_policypcr tpm2_readpublic tpm2_startauthsession tpm2_unseal""".split()
+           tpm2_policyauthvalue tpm2_policypcr tpm2_readpublic tpm2_startauthsession tpm2_unseal curl
+           systemd-creds""".split()
 
 BEGIN = ["1", "2"]
 FROM_POOL, FROM_COPY, FROM_HISTORY = ["3.1", "3.4"], ["3.2", "3.4"], ["3.3", "3.4"]
 TPM, HANDLE, PIN = ["4", "4.1", "4.1a", "4.1c"], ["4", "4.1", "4.1b", "4.1c"], ["4", "4.1", "4.1a", "4.1d"]
 RECOVERY, PASSPHRASE = ["4.2"], ["4", "4.3"]
+VAULT_LOGIN, VAULT_TOKEN = ["4", "4.4", "4.4a", "4.4c"], ["4", "4.4", "4.4b", "4.4c"]
 OPEN, MAC, END = ["5"], ["5.1"], ["6", "7"]
 
 
@@ -321,6 +324,64 @@ def test_keyring_that_claims_another_fingerprint_is_told_without_zseal(node, tan
     assert "WRONG FINGERPRINT" in said and "WRONG MAC" in said and tank.fingerprint in said
 
 
+# ---- a slot that Vault opens ----
+
+@pytest.fixture
+def vault(node):
+    """An open pool with a vault slot, and the machine's login encrypted to its TPM."""
+    made = vaulting.Vault(node)
+    made.tank = create_pool(node)
+    vaulting.configure(made)
+    assert_done(vaulting.admin(made, "vault", "setup", "tank", "--mounts"))
+    vaulting.enroll_node(made)
+    vaulting.add_slot(made)
+    return made
+
+
+def someones_token(vault):
+    """It may decrypt for this slot."""
+    token = vaulting.log_in(vault)
+    keep_secret(vault.node.world, token)
+    return token + "\n"
+
+
+@one_zfs
+@pytest.mark.parametrize("slot", [VAULT_LOGIN, VAULT_TOKEN], ids=["login", "token"])
+def test_vault_opens_without_zseal(node, vault, slot):
+    run(node, "zpool", "export", "tank")
+    said = follow(node, *BEGIN, *FROM_POOL, *slot, *OPEN, *MAC, *END, typed=someones_token(vault))
+    assert_opened(node, said, vault.tank)
+    assert "the MAC is right" in said and not re.search("^(NO|NOT) ", said, re.MULTILINE)
+
+
+@one_zfs
+def test_vault_that_says_no_is_told_without_zseal(node, vault):
+    run(node, "zpool", "export", "tank")
+    vault.must("PUT", "sys/policies/acl/zseal-a", {"policy": vaulting.policy(["another context"])})
+    said = follow(node, *BEGIN, *FROM_POOL, *VAULT_LOGIN, *OPEN, *END)
+    assert "NO LOGIN" not in said
+    assert_stays_locked(node, said, "NOT DECRYPTED", "permission denied")
+    run(node, "zpool", "export", "tank")
+    vault.must("DELETE", "auth/approle/role/zseal-a")
+    said = follow(node, *BEGIN, *FROM_POOL, *VAULT_LOGIN, *OPEN, *END)
+    assert_stays_locked(node, said, "NO LOGIN", "invalid role or secret ID")
+
+
+@one_zfs
+@needs_strace
+def test_arguments_show_neither_login_nor_token(node, vault):
+    found = canaries.secrets_of(node, vault.tank)
+    secret_id = run(node, "systemd-creds", "decrypt", "--name=zseal-vault-secret-id",
+                    "/etc/credstore.encrypted/zseal-vault-secret-id", "-")
+    token = someones_token(vault)
+    search = canaries.Search({**found, "secret_id": secret_id.strip().encode(), "token": token.strip().encode()})
+    lock(node, "tank")
+    for slot in (VAULT_LOGIN, VAULT_TOKEN):
+        text = traced(node, "execve", ["-v"], "1", *FROM_POOL, *slot, *OPEN, *END, typed=token)
+        assert search.in_text(text) == {"key of slot vault's wrap", "key of the record's wrap"}
+        assert "X-Vault-Token" not in text and "secret_id" not in text
+
+
 # ---- where keys show, as without-zseal.md says ----
 
 @pytest.fixture
@@ -423,11 +484,14 @@ def demonstration():
     return session(done.stdout)
 
 
-def test_first_session_is_what_the_demonstration_prints(demonstration):
+@pytest.mark.parametrize("heading, end, least", [
+    ("## A first session", "\nOn a real server", 25), ("## Let Vault open it", "\nOn another machine", 15)])
+def test_session_is_what_the_demonstration_prints(demonstration, heading, end, least):
     readme = (ROOT / "README.md").read_text()
-    shown = readme[readme.index("## A first session"):readme.index("\nOn a real server")]
+    shown = readme[readme.index(heading):]
+    shown = shown[:shown.index(end)]
     lines = session("\n".join(line for line in shown.splitlines() if line.startswith("    ")))
-    assert len(lines) > 25 and sum(line.startswith("# zseal") for line in lines) >= 5
+    assert len(lines) > least and sum(line.startswith("# zseal") for line in lines) >= 5
     printed = iter(demonstration)
     for line in lines:
         assert line in printed, f"README shows {line!r}, which the demonstration does not print there"

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import vaulting
-from conftest import ERRORS, assert_done, assert_opens, create_pool, is_locked, lock, one_zfs, zseal
+from conftest import ERRORS, assert_done, assert_opens, create_pool, is_locked, lock, one_zfs, run, zseal
 from steps import SANITIZED, fault_library
 from vaulting import add_slot, configure
 
@@ -133,6 +133,26 @@ def test_what_passes_is_tried_again(bao, kind, options, path):
     assert unlock(bao.node)[0] is None
 
 
+def play_standby(bao):
+    """As far as sys/health tells."""
+    bao.server.door.fault("answer", HEALTH, status=429, body={"initialized": True, "sealed": False})
+
+
+def test_standby_names_a_leader_without_an_address(bao):
+    """During an election that is a dead one. Nothing is sent there, and it passes."""
+    configure(bao, "timeout = 60", "request-timeout = 1", unlock=("order = vault, tpm2", "slot-timeout = 60"))
+    play_standby(bao)
+    bao.server.door.fault("redirect", LOGIN, times=1, to="https://192.0.2.1:8200")
+    assert unlock(bao.node)[0] is None
+
+
+def test_standby_names_a_leader_without_an_address_for_ever(bao):
+    play_standby(bao)
+    bao.server.door.fault("redirect", LOGIN, to="https://192.0.2.1:8200")
+    found, result = unlock(bao.node)
+    assert found == "vault-no-leader" and "[vault] has no address of" in result.stderr
+
+
 @pytest.mark.parametrize("status", [400, 403])
 def test_a_refused_login_is_not_tried_again(bao, status):
     """Five of them lock the role."""
@@ -177,10 +197,14 @@ def cluster(node):
     return made
 
 
-def test_leader_is_killed(cluster):
-    """During the election and after it: Vault opens in the end, without the TPM."""
-    configure(cluster, "timeout = 90", unlock=("order = vault", "slot-timeout = 90"), address=cluster.server.urls)
-    cluster.server.leader().kill()
+@pytest.mark.parametrize("configured", ["all", "survivors"])
+def test_leader_is_killed(cluster, configured):
+    """During the election and after it: Vault opens in the end, without the TPM. The survivors send us to the dead one,
+    whether we have its address or not."""
+    leader = cluster.server.leader()
+    addresses = [s.url for s in cluster.server.servers if configured == "all" or s is not leader]
+    configure(cluster, "timeout = 90", unlock=("order = vault", "slot-timeout = 90"), address=addresses)
+    leader.kill()
     assert "slot vault)" in assert_opens(cluster.node, "tank").stdout
 
 
@@ -242,6 +266,22 @@ def test_without_its_authority(bao):
     text = bao.node.path("/etc/zseal/zseal.conf").read_text()
     bao.node.path("/etc/zseal/zseal.conf").write_text(text.replace(f"ca = {bao.ca}\n", ""))
     assert unlock(bao.node)[0] == "vault-tls"
+
+
+def test_an_authority_of_the_system_does_not_count_beside_the_one_in_zseal_conf(bao):
+    other = bao.server.certificates.other_ca
+    name = run(bao.node, "openssl", "x509", "-hash", "-noout", "-in", other).strip()
+    trusted = bao.node.path(f"/etc/ssl/certs/{name}.0")
+    trusted.write_bytes(other.read_bytes())
+    try:
+        bao.server.door.fault("certificate", which="other-ca")
+        assert unlock(bao.node)[0] == "vault-tls"
+        configure(bao, *TIMES)
+        text = bao.node.path("/etc/zseal/zseal.conf").read_text()
+        bao.node.path("/etc/zseal/zseal.conf").write_text(text.replace(f"ca = {bao.ca}\n", ""))
+        assert unlock(bao.node)[0] is None
+    finally:
+        trusted.unlink()
 
 
 @pytest.mark.parametrize("name", ["ca", "client-cert"])

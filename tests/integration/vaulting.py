@@ -12,7 +12,7 @@ import time
 import uuid
 
 import headers
-from conftest import ERRORS, assert_done, keep_secret, run, zseal
+from conftest import ERRORS, assert_done, keep_secret, pipe_with, run, zseal
 
 ROLE = "zseal-a"
 NO_CONTEXT = base64.b64encode(bytes(32)).decode()
@@ -47,9 +47,9 @@ def context_of(value):
     return base64.b64encode(uuid.UUID(slot["keyring"]).bytes + uuid.UUID(slot["uuid"]).bytes).decode()
 
 
-def contexts(bao, key="zfs-wrapper-tank"):
+def contexts(bao, key="zfs-wrapper-tank", node="a"):
     """What the node's policy allows to decrypt."""
-    text = bao.must("GET", "sys/policies/acl/zseal-a")["data"]["policy"]
+    text = bao.must("GET", f"sys/policies/acl/zseal-{node}")["data"]["policy"]
     return json.loads(text)["path"][f"transit/decrypt/{key}"]["allowed_parameters"]["context"]
 
 
@@ -127,15 +127,27 @@ def sentence(error):
     return ERRORS[error].sentence
 
 
-def role_id(bao):
-    return bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
+def role_id(bao, role=ROLE):
+    return bao.must("GET", f"auth/approle/role/{role}/role-id")["data"]["role_id"]
 
 
-def log_in(bao):
+def log_in(bao, role=ROLE):
     """A token such as the node's own login gets."""
-    secret_id = bao.must("POST", f"auth/approle/role/{ROLE}/secret-id", {})["data"]["secret_id"]
-    return bao.must("POST", "auth/approle/login", {"role_id": role_id(bao), "secret_id": secret_id},
+    secret_id = bao.must("POST", f"auth/approle/role/{role}/secret-id", {})["data"]["secret_id"]
+    return bao.must("POST", "auth/approle/login", {"role_id": role_id(bao, role), "secret_id": secret_id},
                     token="")["auth"]["client_token"]
+
+
+def enroll_node(bao):
+    """As its administrator and the machine do it: a secret_id of its own role, wrapped, encrypted to its TPM."""
+    role = f"zseal-{bao.node.name}"
+    answer = bao.server.api("POST", f"auth/approle/role/{role}/secret-id", {}, bao.token, check=True,
+                            headers={"X-Vault-Wrap-TTL": "300s"})
+    wrapped = answer.json["wrap_info"]["token"]
+    keep_secret(bao.node.world, wrapped)
+    with pipe_with(wrapped + "\n") as fd:
+        assert_done(zseal(bao.node, "vault", "enroll", "--role-id", role_id(bao, role), "--wrapped-token-fd", str(fd),
+                          pass_fds=(fd,)))
 
 
 def set_token_type(bao, kind):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs/performance.md: says what bench/results.json has, and what does not depend on the machine's speed holds here."""
+"""docs/performance.md: says what the results in bench/ have, and what does not depend on the machine's speed holds here."""
 import json
 import os
 import subprocess
@@ -14,9 +14,10 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 # pylint: disable=wrong-import-position
 import report
+import vault_report
 
-RESULTS = json.loads(report.DATA.read_text())
-RENDERED = report.render(RESULTS)
+RESULTS, VAULT = json.loads(report.DATA.read_text()), vault_report.read()
+RENDERED = report.render(RESULTS, VAULT)
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
@@ -33,6 +34,35 @@ def test_plots_are_well_formed_and_in_the_document(path):
 def test_each_bound_has_its_line():
     wanted = [bound.wanted for bound in report.bounds(RESULTS)]
     assert wanted == ["≤ 1.25", "≤ 1.2", "≤ 1.2", "≤ 0.6", "≤ 0.6", "≤ 0.2", "≤ 500 KiB", "≤ 16 MiB"]
+
+
+def test_each_bound_on_vault_has_its_line():
+    wanted = [bound.wanted for bound in vault_report.bounds(VAULT)]
+    assert wanted == ["3 on 1 connection", "≤ 500 ms", "≤ 100 ms", "≤ 1 s", "≤ 1 s", "0"]
+
+
+def test_vault_is_asked_as_often_for_many_roots_and_nobody_failed():
+    """Where a machine's speed has no say."""
+    held = {bound.wanted: bound.holds for bound in vault_report.bounds(VAULT)}
+    assert held["3 on 1 connection"] and held["0"]
+
+
+def bounds_with(**changes):
+    return {bound.wanted: bound for bound in vault_report.bounds({**VAULT, **changes})}
+
+
+def test_a_bound_on_vault_that_is_missed_is_told():
+    one = {"ms": [1000, 3001], "failed": [], "killed_ms": 1100, "led_ms": 2000, "zseal_ms": 2500}
+    late = bounds_with(leader_dies={"all three": [one], "survivors": [one]}, counts={"1": {"zseal": [4, 1]}},
+                       all_away_ms={"refused": [[100, 1250]]}, first_away_ms={"leader": [[100, 601]]})
+    assert not any(late[wanted].holds for wanted in late if wanted != "0")
+    assert late["≤ 1 s"].found == "1.00 s" and late["≤ 100 ms"].found == "150 ms (150 to 150)"
+    failed = {"ms": [1000], "failed": ["vault-down"], "led_ms": 900}
+    assert not bounds_with(storm={"well": failed, "leader killed": failed})["0"].holds
+
+
+def test_who_had_its_key_before_the_next_leader_does_not_count():
+    assert vault_report.after_election([{"ms": [1000, 2250, 2100], "led_ms": 2000}]) == [100, 250]
 
 
 def test_ratios_are_of_the_same_turn():
