@@ -154,19 +154,22 @@ static enum err print_policies(struct work *w, struct err_ctx *e)
 
 static void print_next(const struct work *w, const struct vault_setup *s)
 {
+	const char *namespace = s->settings->namespace, *flag = *namespace ? " -namespace=" : "";
+
 	if (w->grants.n > w->n_grants)
 		printf("\nthe vault slots of %s (%zu) were not added to what node %s may open; --allow-slots adds them\n",
 		       w->inv->arguments[0], w->grants.n, w->node);
-	if (!s->has_audit)
+	if (s->knows_audit && !s->has_audit)
 		printf("\nVault keeps no audit. OpenBao takes an audit device from its configuration alone; in each "
 		       "server's:\n"
 		       "  audit \"file\" \"zseal\" {\n    options { file_path = \"/var/log/openbao/audit.log\" }\n  "
 		       "}\n");
 	printf("\nnext, here: a secret_id, wrapped so that only one can take it out\n"
-	       "  bao write -wrap-ttl=300s -field=wrapping_token -f auth/%s/role/zseal-%s/secret-id\n"
-	       "  bao read -field=role_id auth/%s/role/zseal-%s/role-id\n"
+	       "  bao write%s%s -wrap-ttl=300s -field=wrapping_token -f auth/%s/role/zseal-%s/secret-id\n"
+	       "  bao read%s%s -field=role_id auth/%s/role/zseal-%s/role-id\n"
 	       "and on node %s: zseal vault enroll --role-id ROLE_ID --wrapped-token-fd 3 3<FILE\n",
-	       s->settings->approle_mount, w->node, s->settings->approle_mount, w->node, w->node);
+	       flag, namespace, s->settings->approle_mount, w->node, flag, namespace, s->settings->approle_mount, w->node,
+	       w->node);
 }
 
 static enum err do_setup(struct work *w, struct err_ctx *e)
@@ -197,10 +200,10 @@ static enum err do_setup(struct work *w, struct err_ctx *e)
 	if (err)
 		return err;
 	if (w->inv->json)
-		return output_json(json_pack("{s:s, s:s, s:I, s:I, s:O, s:b, s:b}", "node", w->node, "key", w->key,
+		return output_json(json_pack("{s:s, s:s, s:I, s:I, s:O, s:o, s:b}", "node", w->node, "key", w->key,
 					     "slots", (json_int_t)w->n_grants, "slots_left_out",
 					     (json_int_t)(w->grants.n - w->n_grants), "steps", w->steps, "audited",
-					     s.has_audit, "dry_run", w->inv->dry_run),
+					     s.knows_audit ? json_boolean(s.has_audit) : json_null(), "dry_run", w->inv->dry_run),
 				   e);
 	print_next(w, &s);
 	return ERR_OK;

@@ -214,15 +214,13 @@ static enum err add_token(struct exchange *x, const struct secret *token, struct
 
 static enum err add_headers(struct exchange *x, const struct http_request *r, struct err_ctx *e)
 {
-	const char *namespace = x->http->settings->namespace;
-
 	add_text(x, "X-Vault-Request: true");
 	add_text(x, "X-Correlation-Id: %s", r->correlation);
 	add_text(x, "Expect:");
 	if (r->body)
 		add_text(x, "Content-Type: application/json");
-	if (*namespace)
-		add_text(x, "X-Vault-Namespace: %s/", namespace);
+	if (r->namespace && *r->namespace)
+		add_text(x, "X-Vault-Namespace: %s/", r->namespace);
 	if (r->wrap_ttl)
 		add_text(x, "X-Vault-Wrap-TTL: %s", r->wrap_ttl);
 	return r->token ? add_token(x, r->token, e) : ERR_OK;

@@ -30,6 +30,7 @@ struct http_request {
 	const char *method;  /* GET, POST, PUT, LIST or DELETE */
 	const char *address; /* one of the settings' */
 	const char *path;    /* behind /v1/; of names that were checked */
+	const char *namespace;      /* that path is in; NULL or "": in none */
 	const struct secret *body;  /* JSON, or NULL */
 	const struct secret *token; /* or NULL */
 	const char *correlation;    /* X-Correlation-Id */

@@ -29,6 +29,7 @@ static void race_end(struct race *r)
 		exchange_end(&r->exchanges[i]);
 }
 
+/* Servers have no health within a namespace. */
 static enum err start_next(struct race *r, struct err_ctx *e)
 {
 	struct vault *v = r->vault;

@@ -276,7 +276,8 @@ enum err vault_setup(struct vault_setup *s, struct err_ctx *e)
 		err = ensure_admin_policy(s, e);
 	if (!err)
 		err = ensure_role(s, role, e);
-	if (!err)
+	s->knows_audit = !*s->settings->namespace;
+	if (!err && s->knows_audit)
 		err = ensure_audit(s, e);
 	return err;
 }

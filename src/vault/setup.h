@@ -30,6 +30,7 @@ struct vault_setup {
 	const struct vault_grant *grants;
 	void (*tell)(void *arg, const struct vault_step *step);
 	void *arg;
+	bool knows_audit;       /* filled; false within a namespace, where a server's audit can be neither seen nor set */
 	bool has_audit;         /* filled: some audit device is there */
 };
 

@@ -176,6 +176,7 @@ static enum err ask_address(struct vault *v, const struct vault_question *q, uns
 		.method = q->method,
 		.address = v->settings->addresses[at],
 		.path = q->path,
+		.namespace = v->settings->namespace,
 		.body = q->body,
 		.token = v->token,
 		.correlation = v->correlation,

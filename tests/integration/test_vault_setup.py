@@ -254,3 +254,26 @@ def test_login_test(ready):
     assert_done(enroll(ready, wrapped_secret_id(ready), "--role-id", role_id(ready)))
     found = assert_done(zseal(ready.node, "vault", "login-test", "--json")).json
     assert found == {"node": "a", "address": ready.address, "token": "batch", "ttl_s": 300}
+
+
+# ---- a namespace ----
+
+def test_all_of_it_in_a_namespace(bao):
+    """The administrator's from the environment, the node's from zseal.conf; nothing is made outside of it."""
+    bao.must("POST", "sys/namespaces/team", {})
+    configure(bao, "namespace = team")
+    setup = ("vault", "setup", "tank", "--mounts", "--json")
+    assert set(steps(admin(bao, *setup, env={"BAO_NAMESPACE": "team"})).values()) <= {"made", "there"}
+    again = assert_done(admin(bao, *setup[:-1], env={"BAO_NAMESPACE": "team"})).stdout
+    assert "bao write -namespace=team -wrap-ttl" in again and "audit" not in again
+    token = wrapped_secret_id(bao, f"team/{ROLE}/secret-id")
+    found = bao.must("GET", f"team/{ROLE}/role-id")["data"]["role_id"]
+    assert_done(enroll(bao, token, "--role-id", found))
+    assert_done(admin(bao, "slot", "add", "tank", "vault"))
+    lock(bao.node, "tank")
+    assert "slot vault)" in assert_opens(bao.node, "tank").stdout
+    assert bao.ask("GET", f"{ROLE}/role-id")[0] == 404
+    assert bao.ask("GET", "transit/keys/zfs-wrapper-tank")[0] == 404
+    lock(bao.node, "tank")
+    configure(bao, "namespace = other")
+    assert "opened by fallback" in assert_opens(bao.node, "tank").stdout
