@@ -203,9 +203,19 @@ enum err_class {
 	  "if nobody of yours used it, somebody has seen it: revoke the secret_id, then make a new one")               \
 	X(VAULT_TOKEN, "vault-token", USAGE, "no token of an administrator was given",                                 \
 	  "set BAO_TOKEN or VAULT_TOKEN, or give it by --vault-token-fd N")                                            \
+	X(VAULT_NO_ENTRY, "vault-no-entry", STATE, "Vault's KV has no such entry",                                     \
+	  "compare with bao kv get -mount=MOUNT PATH: version 2 of KV, and a path without its mount and without data/") \
+	X(VAULT_DELETED, "vault-deleted", STATE, "the entry in Vault's KV was deleted",                                \
+	  "bao kv undelete brings back what was deleted, and nothing what was destroyed; zseal changed nothing")       \
+	X(VAULT_FIELD, "vault-field", STATE, "which field of the entry in Vault's KV is meant is not clear",           \
+	  "name it with --vault-field; nothing was changed")                                                           \
+	X(VAULT_UNWRAP, "vault-unwrap", REFUSED, "Vault's Transit does not decrypt what KV holds",                     \
+	  "give the key that it was wrapped with (--vault-transit), and for one that derives --vault-context")         \
+	X(VAULT_CHANGED, "vault-changed", STATE, "the entry in Vault's KV was written anew meanwhile",                 \
+	  "look at it: bao kv get; nothing of it was destroyed")                                                       \
 	/* taking over what exists */                                                                                  \
 	X(KEY_SHAPE, "key-shape", REFUSED, "what was given is no key of this kind",                                    \
-	  "a key is 32 bytes or 64 hexadecimal digits, a passphrase 8 to 512 bytes; nothing was changed")              \
+	  "a key is 32 bytes, also in hexadecimal or base64, a passphrase 8 to 512 bytes; nothing was changed")        \
 	X(KEY_NOT_THIS, "key-not-this", REFUSED, "the key that was given is not this encryption root's",               \
 	  "ZFS itself refused it: look for the right one; nothing was changed")                                        \
 	X(TPM_NO_OBJECT, "tpm-no-object", STATE, "there is no sealed object at this TPM handle",                       \
@@ -234,6 +244,8 @@ enum err_class {
 	  "whoever read it has the key: destroy it, and give the root a new key")                                      \
 	X(LEFTOVER_SHARED, "leftover-shared", REFUSED, "another encryption root still needs it",                       \
 	  "adopt that one as well, then destroy it")                                                                   \
+	X(LEFTOVER_MORE, "leftover-more", REFUSED, "it holds more than this key",                                      \
+	  "take the key out of it by hand, and destroy the versions that have it: bao kv destroy")                     \
 	/* ZFS */                                                                                                      \
 	X(ZFS_ABSENT, "zfs-absent", STATE, "the ZFS kernel module is not loaded",                                      \
 	  "modprobe zfs; if that fails, install zfs-dkms for this kernel")                                             \

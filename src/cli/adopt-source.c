@@ -19,7 +19,7 @@ static const struct {
 	enum source_kind kind;
 } kinds[] = {
 	{ "key-file", SOURCE_FILE },  { "key-fd", SOURCE_DESCRIPTOR }, { "prompt", SOURCE_PROMPT },
-	{ "tpm-handle", SOURCE_TPM }, { "clevis", SOURCE_CLEVIS },
+	{ "tpm-handle", SOURCE_TPM }, { "clevis", SOURCE_CLEVIS },     { "vault-kv", SOURCE_VAULT },
 };
 
 static enum err parse_bank(const char *text, size_t n, enum tpm2_bank *ret)
@@ -62,6 +62,9 @@ static enum err take_option(const struct invocation *inv, struct source *s, stru
 
 	if (pcrs && s->kind != SOURCE_TPM)
 		return err_set(e, ERR_USAGE, "--tpm-pcrs belongs to --tpm-handle");
+	err = vault_source_check(inv, e);
+	if (err)
+		return err;
 	switch (s->kind) {
 	case SOURCE_FILE:
 	case SOURCE_CLEVIS:
@@ -97,14 +100,14 @@ static enum err take_default(const struct adopt_check *check, struct source *s, 
 	s->kind = SOURCE_PROMPT;
 	if (check->format != KEY_FORMAT_RAW && terminal_available())
 		return ERR_OK;
-	return err_set(e, ERR_NO_INPUT, "where is the key? One of --key-file, --key-fd, --prompt, --tpm-handle and "
-					"--clevis says so");
+	return err_set(e, ERR_NO_INPUT, "where is the key? One of --key-file, --key-fd, --prompt, --tpm-handle, "
+					"--clevis and --vault-kv says so");
 }
 
 enum err source_choose(const struct invocation *inv, const struct adopt_check *check, struct source *ret,
 		       struct err_ctx *e)
 {
-	struct source s = { .kind = SOURCE_NONE, .fd = -1 };
+	struct source s = { .kind = SOURCE_NONE, .fd = -1, .inv = inv };
 	const char *first = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -197,6 +200,8 @@ enum err source_get(struct source *s, struct session *session, const struct adop
 		return unseal(s, session, ret, e);
 	case SOURCE_CLEVIS:
 		return decrypt(s, ret, e);
+	case SOURCE_VAULT:
+		return vault_source_get(s->inv, session, &s->vault, ret, e);
 	default:
 		return err_set(e, ERR_BUG, "a source of kind %d", s->kind);
 	}

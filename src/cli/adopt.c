@@ -93,20 +93,23 @@ static enum err get_key(struct work *w, struct err_ctx *e)
 
 /*
  * Whether what an earlier run took the key out of is still there and still holds it, so that it can be named. Not asked
- * for where a person would have to answer; what does not open now is nobody's business here.
+ * for where a person would have to answer; what does not open now is nobody's business here, but for a Vault that cannot
+ * be asked: a copy that is there would not be missed.
  */
 static void look_again(struct work *w)
 {
 	_cleanup_secret_ struct secret *given = NULL, *key = NULL;
 	struct source *s = &w->source;
-	struct err_ctx ignored = { 0 };
+	struct err_ctx own = { 0 };
 
-	if (s->kind != SOURCE_TPM && s->kind != SOURCE_CLEVIS)
+	if (s->kind != SOURCE_TPM && s->kind != SOURCE_CLEVIS && s->kind != SOURCE_VAULT)
 		return;
-	w->key_given = !source_get(s, &w->session, &w->adoption.check, &given, &ignored) &&
-		       !adopt_key_make(given, &w->adoption.check, &key, &ignored) &&
+	enum err err = source_get(s, &w->session, &w->adoption.check, &given, &own);
+	w->key_given = !err && !adopt_key_make(given, &w->adoption.check, &key, NULL) &&
 		       secret_equal(key, w->adoption.key);
-	if (s->kind == SOURCE_TPM && !w->key_given)
+	if (s->kind == SOURCE_VAULT && err && err != ERR_VAULT_NO_ENTRY)
+		output_warning(dataset_of(w), &own);
+	if ((s->kind == SOURCE_TPM && !w->key_given) || (s->kind == SOURCE_VAULT && err))
 		*s = (struct source){ .kind = SOURCE_NONE };
 }
 
@@ -169,23 +172,28 @@ static enum err find_leftovers(struct work *w, struct err_ctx *e)
 		.jwe_opened = w->key_given, .check = &w->adoption.check, .key = w->adoption.key,
 		/* one that was not opened in this run might be another's */
 		.kept = s->kind == SOURCE_TPM && s->kept.name[0] | s->kept.name[1] ? &s->kept : NULL,
+		.entry = s->kind == SOURCE_VAULT ? &s->vault.entry : NULL, .entry_opened = w->key_given,
 	};
 
 	return leftovers_find(&hints, &w->leftovers, e);
 }
 
-static void leftover_name(const struct leftover *l, char ret[static ERR_PLACE_MAX])
+enum { LEFTOVER_NAME_SIZE = VAULT_PATH_SIZE + VAULT_KV_SIZE + 16 };
+
+static void leftover_name(const struct leftover *l, char ret[static LEFTOVER_NAME_SIZE])
 {
 	if (l->path)
-		snprintf(ret, ERR_PLACE_MAX, "%s", output_printable(l->path).text);
+		snprintf(ret, LEFTOVER_NAME_SIZE, "%s", output_printable(l->path).text);
+	else if (l->entry)
+		snprintf(ret, LEFTOVER_NAME_SIZE, "KV entry %s/%s", l->entry->mount, l->entry->path);
 	else
-		snprintf(ret, ERR_PLACE_MAX, "TPM handle 0x%08x", l->kept.handle);
+		snprintf(ret, LEFTOVER_NAME_SIZE, "TPM handle 0x%08x", l->kept.handle);
 }
 
 static enum err ask_destroy(const char *name, bool *ret, struct err_ctx *e)
 {
 	_cleanup_secret_ struct secret *answer = NULL;
-	char prompt[2 * ERR_PLACE_MAX];
+	char prompt[LEFTOVER_NAME_SIZE + 32];
 
 	snprintf(prompt, sizeof(prompt), "Destroy %s? [y/N] ", name);
 	style_progress_clear();
@@ -204,11 +212,11 @@ static enum err settle_leftover(struct work *w, struct leftover *l, struct err_c
 	const bool is_told = invocation_has(w->inv, "destroy-leftovers");
 	bool destroy = is_told && l->proven;
 	struct err_ctx own = { 0 };
-	char name[ERR_PLACE_MAX];
+	char name[LEFTOVER_NAME_SIZE];
 	enum err err = process_interrupted(e);
 
 	leftover_name(l, name);
-	if (!err && !is_told && !l->needed_by && may_ask(w->inv))
+	if (!err && !is_told && !leftover_is_needed(l) && may_ask(w->inv))
 		err = ask_destroy(name, &destroy, e);
 	if (err || !destroy || !leftover_destroy(l, &w->session.context, &own))
 		return err;
@@ -217,12 +225,28 @@ static enum err settle_leftover(struct work *w, struct leftover *l, struct err_c
 	return ERR_OK;
 }
 
+static void print_entry(const struct leftover *l, const char *name)
+{
+	const struct kv_entry *entry = l->entry;
+
+	if (l->destroyed)
+		say(stdout, "  %s: destroyed with all its versions; Vault's backups still have them\n", name);
+	else if (entry->has_more)
+		say(stdout, "  %s: still there; it has other fields, too: take the key out of it, and destroy the "
+			    "versions that have it: bao kv destroy\n", name);
+	else
+		say(stdout, "  %s: still there%s destroy it with all its versions: bao kv metadata delete -mount=%s %s\n",
+		    name, l->proven ? ";" : ", and not proven to be a copy; if it is one,", entry->mount, entry->path);
+}
+
 static void print_leftover(const struct leftover *l)
 {
-	char name[ERR_PLACE_MAX];
+	char name[LEFTOVER_NAME_SIZE];
 
 	leftover_name(l, name);
-	if (l->destroyed)
+	if (l->entry)
+		print_entry(l, name);
+	else if (l->destroyed)
 		say(stdout, "  %s: destroyed%s\n", name,
 		       l->path ? "; its blocks stay readable on the disk until they are written anew" : "");
 	else if (l->needed_by)
@@ -242,7 +266,7 @@ static json_t *leftovers_json(const struct work *w)
 
 	for (size_t i = 0; i < w->leftovers.n; i++) {
 		const struct leftover *l = &w->leftovers.all[i];
-		char name[ERR_PLACE_MAX];
+		char name[LEFTOVER_NAME_SIZE];
 
 		leftover_name(l, name);
 		json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:s?}", "what", name, "proven", l->proven,
@@ -251,23 +275,36 @@ static json_t *leftovers_json(const struct work *w)
 	return list;
 }
 
+/* What wraps is nobody's copy, and zseal cannot know what else it wraps. NULL if nothing did. */
+static const struct site_key *transit_key(const struct work *w)
+{
+	const struct vault_source *s = &w->source.vault;
+
+	return w->source.kind == SOURCE_VAULT && w->key_given && s->entry.wrapped ? &s->key : NULL;
+}
+
 static enum err print_json(const struct work *w, bool was_done, struct err_ctx *e)
 {
 	const struct adoption *a = &w->adoption;
 	char uuid[UUID_TEXT_SIZE], fingerprint[FINGERPRINT_TEXT_SIZE];
+	const struct site_key *key = transit_key(w);
 
 	uuid_print(&a->draft.ring.uuid, uuid);
 	fingerprint_print(a->draft.ring.fingerprint, fingerprint);
-	return output_json(json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "dataset", dataset_of(w), "keyring", uuid,
-				     "fingerprint", fingerprint, "new_keyring", !adopt_has_keyring(a), "new_key",
-				     a->changed_key && a->check.format == KEY_FORMAT_PASSPHRASE, "was_adopted", was_done,
-				     "leftovers", leftovers_json(w)), e);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "dataset", dataset_of(w), "keyring", uuid,
+			      "fingerprint", fingerprint, "new_keyring", !adopt_has_keyring(a), "new_key",
+			      a->changed_key && a->check.format == KEY_FORMAT_PASSPHRASE, "was_adopted", was_done,
+			      "leftovers", leftovers_json(w));
+	if (key)
+		json_object_set_new(j, "transit_key", json_sprintf("%s/%s", key->mount, key->name));
+	return output_json(j, e);
 }
 
 static void print_text(const struct work *w, bool was_done)
 {
 	const struct adoption *a = &w->adoption;
 	char uuid[UUID_TEXT_SIZE], fingerprint[FINGERPRINT_TEXT_SIZE];
+	const struct site_key *key = transit_key(w);
 
 	uuid_print(&a->draft.ring.uuid, uuid);
 	fingerprint_print(a->draft.ring.fingerprint, fingerprint);
@@ -290,6 +327,9 @@ static void print_text(const struct work *w, bool was_done)
 		say(stdout, "old copies of its key:\n");
 	for (size_t i = 0; i < w->leftovers.n; i++)
 		print_leftover(&w->leftovers.all[i]);
+	if (key)
+		say(stdout, "the Transit key %s/%s, which wrapped it, may serve others: zseal leaves it as it is\n",
+		    key->mount, key->name);
 }
 
 /* Asking and destroying come after the line that says that the root is safe. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "core/adopt-key.h"
 
 enum { PASSPHRASE_MIN = 8, PASSPHRASE_MAX = 512 }; /* bytes; MIN_PASSPHRASE_LEN and MAX_PASSPHRASE_LEN of libzfs */
@@ -43,6 +45,23 @@ static enum err from_digits(const uint8_t *digits, struct secret **ret, struct e
 	return err;
 }
 
+static enum err from_base64(const uint8_t *digits, struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *key = NULL, *text = NULL;
+	size_t size = 0;
+	enum err err = secret_new(KEY_SIZE, &key, e);
+
+	if (!err)
+		err = secret_new(BASE64_TEXT_SIZE(KEY_SIZE), &text, e);
+	if (err)
+		return err;
+	memcpy(secret_bytes(text), digits, BASE64_TEXT_SIZE(KEY_SIZE) - 1);
+	if (!base64_decode((const char *)secret_data(text), secret_bytes(key), KEY_SIZE, &size) || size != KEY_SIZE)
+		return err_set(e, ERR_KEY_SHAPE, "it has the length of a key in base64, and is none");
+	*ret = TAKE(key);
+	return ERR_OK;
+}
+
 static enum err from_passphrase(const struct secret *given, const struct zfs_stretch *stretch, struct secret **ret,
 				struct err_ctx *e)
 {
@@ -65,7 +84,9 @@ enum err adopt_key_make(const struct secret *given, const struct adopt_check *ch
 	size_t n = length_without_line_end(given);
 	if (n > 0 && secret_data(given)[n - 1] == '\r')
 		n--;
-	if (n != 2 * KEY_SIZE)
-		return err_set(e, ERR_KEY_SHAPE, "it has %zu bytes", secret_size(given));
-	return from_digits(secret_data(given), ret, e);
+	if (n == 2 * KEY_SIZE)
+		return from_digits(secret_data(given), ret, e);
+	if (n == BASE64_TEXT_SIZE(KEY_SIZE) - 1)
+		return from_base64(secret_data(given), ret, e);
+	return err_set(e, ERR_KEY_SHAPE, "it has %zu bytes", secret_size(given));
 }

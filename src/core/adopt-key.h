@@ -7,8 +7,9 @@
 enum { GIVEN_MAX = 514 }; /* bytes: ZFS's longest passphrase and a line end */
 
 /*
- * For a raw or hex root: 32 bytes, or 64 hexadecimal digits with or without a line end; for a passphrase root the
- * passphrase, with or without a line end, stretched as ZFS does. Owns: the caller frees *ret.
+ * For a raw or hex root: 32 bytes, or those as 64 hexadecimal digits or in base64, with or without a line end: each has
+ * a length of its own. For a passphrase root the passphrase, with or without a line end, stretched as ZFS does.
+ * Owns: the caller frees *ret.
  * Errors: ERR_KEY_SHAPE, which says lengths and never bytes; ERR_NO_MEMORY, ERR_BUG.
  */
 must_check enum err adopt_key_make(const struct secret *given, const struct adopt_check *check, struct secret **ret,

@@ -3,10 +3,11 @@
 #include <unistd.h>
 
 #include "core/adopt-leftovers.h"
+#include "protector/vault.h"
 #include "sys/file.h"
 #include "sys/key-input.h"
 
-enum { READ_TIMEOUT_MS = 60000 };
+enum { READ_TIMEOUT_MS = 60000, DESTROY_TIMEOUT_MS = 20000 };
 
 #define FILE_SCHEME "file://"
 
@@ -128,7 +129,24 @@ enum err leftovers_find(const struct leftover_hints *h, struct leftovers *l, str
 		err = add_jwe(h, l, e);
 	if (!err && h->kept)
 		l->all[l->n++] = (struct leftover){ .kept = *h->kept, .proven = true };
+	if (!err && h->entry)
+		l->all[l->n++] = (struct leftover){ .entry = h->entry, .proven = h->entry_opened };
 	return err || l->n == 0 ? err : mark_needed(l, h->dataset, e);
+}
+
+bool leftover_is_needed(const struct leftover *l)
+{
+	return l->needed_by || (l->entry && l->entry->has_more);
+}
+
+static enum err destroy_entry(const struct leftover *l, struct protector_context *context, struct err_ctx *e)
+{
+	struct vault *v;
+
+	if (l->entry->has_more)
+		return err_set(e, ERR_LEFTOVER_MORE, "the entry has other fields, too");
+	enum err err = protector_vault_asking(context, deadline_in(DESTROY_TIMEOUT_MS), &v, e);
+	return err ? err : vault_entry_destroy(v, l->entry, e);
 }
 
 enum err leftover_destroy(struct leftover *l, struct protector_context *context, struct err_ctx *e)
@@ -140,6 +158,8 @@ enum err leftover_destroy(struct leftover *l, struct protector_context *context,
 		return err_set(e, ERR_LEFTOVER_SHARED, "%s is the keylocation of %s", l->path, l->needed_by);
 	if (l->path) {
 		err = file_remove(l->path, e);
+	} else if (l->entry) {
+		err = destroy_entry(l, context, e);
 	} else {
 		err = protector_tpm(context, &tpm, e);
 		if (!err)

@@ -145,7 +145,7 @@ static enum err make_keyring(struct adoption *a, const struct draft_slot_request
 	}
 	if (!err)
 		err = draft_finish(&a->draft, e);
-	return err ? err : draft_prove(&a->draft, &a->request.open, e);
+	return err ? err : draft_prove(&a->draft, a->request.dataset, &a->request.open, e);
 }
 
 /* A passphrase can be guessed for as long as the key that it makes is in use. */

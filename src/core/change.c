@@ -88,7 +88,7 @@ enum err change_prove(struct change *c, struct err_ctx *e)
 	if (!err)
 		err = draft_finish(&c->draft, e);
 	if (!err)
-		err = draft_prove(&c->draft, &c->request.open, e);
+		err = draft_prove(&c->draft, c->request.keyring->dataset, &c->request.open, e);
 	return err;
 }
 

@@ -90,7 +90,7 @@ enum err create_prepare(struct creation *c, const struct create_request *r, stru
 	if (!err)
 		err = draft_finish(&c->draft, e);
 	if (!err)
-		err = draft_prove(&c->draft, &r->open, e);
+		err = draft_prove(&c->draft, r->pool.pool, &r->open, e);
 	if (!err)
 		err = secret_new_random(KEY_SIZE, &c->key, e);
 	if (!err)

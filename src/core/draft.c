@@ -302,12 +302,12 @@ static enum err prove_slot(const struct keyring *k, const struct draft *d, const
 	return err;
 }
 
-enum err draft_prove(const struct draft *d, const struct open_request *r, struct err_ctx *e)
+enum err draft_prove(const struct draft *d, const char *dataset, const struct open_request *r, struct err_ctx *e)
 {
 	_cleanup_(keyring_freep) struct keyring *k = NULL;
 	char fingerprint[FINGERPRINT_TEXT_SIZE];
 	struct open_request own = *r;
-	enum err err = keyring_new("the new keyring", d->value, &k, e);
+	enum err err = keyring_new(dataset, d->value, &k, e);
 
 	for (unsigned i = 0; !err && i < d->n_slots; i++)
 		err = keyring_add_slot(k, d->slots[i].slot.name, d->slots[i].value, e);

@@ -81,9 +81,10 @@ must_check enum err draft_finish(struct draft *d, struct err_ctx *e);
 
 /*
  * Reads the printed values back and opens the keyring with each new slot in turn, through its protector, as an unlock
- * would. Errors: the first slot's that fails; ERR_BUG if one gave another key.
+ * would. dataset is where they will be, for messages. Errors: the first slot's that fails; ERR_BUG if one gave another key.
  */
-must_check enum err draft_prove(const struct draft *d, const struct open_request *r, struct err_ctx *e);
+must_check enum err draft_prove(const struct draft *d, const char *dataset, const struct open_request *r,
+				struct err_ctx *e);
 
 /*
  * The value of zseal:key for a root: a record of its wrapping key. Generation 1, or one more than that of the newest of

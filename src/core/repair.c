@@ -289,7 +289,7 @@ enum err repair_write(struct repair *r, struct err_ctx *e)
 	if (!err && (!r->is_whole || adds_slots(r))) {
 		err = draft_finish(&r->draft, e);
 		if (!err)
-			err = draft_prove(&r->draft, &r->request.open, e);
+			err = draft_prove(&r->draft, r->request.place->dataset, &r->request.open, e);
 		if (!err)
 			err = write_header(r, e);
 		if (!err)

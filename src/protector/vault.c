@@ -139,8 +139,7 @@ enum err protector_vault_node(struct protector_context *c, struct deadline deadl
 	return ERR_OK;
 }
 
-/* An administrator's token where one was given; else the node's own, which its policy may allow. */
-static enum err open_for_making(struct protector_context *c, struct deadline deadline, struct vault **ret,
+enum err protector_vault_asking(struct protector_context *c, struct deadline deadline, struct vault **ret,
 				struct err_ctx *e)
 {
 	enum err err = ERR_OK;
@@ -229,7 +228,7 @@ static enum err forget(struct protector_context *c, const struct slot *slot, str
 	if (!err && !c->vault_token)
 		err = err_set(e, ERR_VAULT_TOKEN, "taking slot %s out of the node's policy", slot->name);
 	if (!err)
-		err = open_for_making(c, deadline_in(FORGET_TIMEOUT_MS), &v, e);
+		err = protector_vault_asking(c, deadline_in(FORGET_TIMEOUT_MS), &v, e);
 	if (err)
 		return err;
 	const struct transit_key key = key_of(s.key, &slot->keyring, &slot->uuid);
@@ -292,7 +291,7 @@ static enum err protect(struct protector_context *c, const struct protect_reques
 	const struct transit_key key = key_of(s.key, &r->keyring, &r->slot);
 	enum err err = kv_path(c, &s, kv, e);
 	if (!err)
-		err = open_for_making(c, r->deadline, &v, e);
+		err = protector_vault_asking(c, r->deadline, &v, e);
 	if (!err)
 		err = prepare_vault(c, v, &key, kv, e);
 	if (!err)

@@ -21,4 +21,11 @@ must_check enum err protector_vault_credentials(const struct vault_settings *s, 
 void vault_credentials_clear(struct vault_credentials *c);
 DEFINE_CLEANUP(struct vault_credentials *, vault_credentials_clear)
 
+/*
+ * The context's Vault for what is no opening of a slot: with an administrator's token where one was given, else with the
+ * node's own login, whose policy may allow it. Errors: as above, ERR_USAGE for a token that is none.
+ */
+must_check enum err protector_vault_asking(struct protector_context *c, struct deadline deadline, struct vault **ret,
+					   struct err_ctx *e);
+
 void protector_vault_clear(struct protector_context *c);

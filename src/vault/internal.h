@@ -34,3 +34,12 @@ uint64_t vault_request_timeout(const struct vault *v);
 
 /* What a status of sys/health, or of any request, means by itself; ERR_OK for those that the caller judges. */
 enum err vault_status_error(long status, const char *address, struct err_ctx *e);
+
+/* ---- what vault_entry_take() makes of two answers. Pure. ---- */
+
+/* Of sys/internal/ui/mounts: takes the mount off entry->path. Errors: ERR_VAULT_NO_ENTRY. */
+enum err vault_entry_split(struct kv_entry *entry, const struct vault_answer *a, struct err_ctx *e);
+
+/* Of the entry itself: fills the rest of *entry. Owns: the caller frees *ret. Errors: as vault_entry_take(). */
+enum err vault_entry_read(struct kv_entry *entry, const struct vault_answer *a, size_t max, struct secret **ret,
+			  struct err_ctx *e);

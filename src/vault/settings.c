@@ -75,12 +75,13 @@ bool vault_host_is_valid(const char *text, size_t size)
 	return n > 0 && n < size && !text[n];
 }
 
-bool vault_path_is_valid(const char *text, size_t size)
+/* Segments of at least one character, with single slashes between them. */
+static bool is_path(const char *text, size_t size, size_t (*length)(const char *))
 {
 	const char *p = text;
 
 	for (;;) {
-		size_t n = vault_word_length(p);
+		size_t n = length(p);
 
 		if (!n || (p[n] && p[n] != '/'))
 			return false;
@@ -89,4 +90,24 @@ bool vault_path_is_valid(const char *text, size_t size)
 			return (size_t)(p - text) < size;
 		p++;
 	}
+}
+
+bool vault_path_is_valid(const char *text, size_t size)
+{
+	return is_path(text, size, vault_word_length);
+}
+
+/* What a URL has as it is (RFC 3986, unreserved); 0 for "." and "..". */
+static size_t site_name_length(const char *text)
+{
+	size_t n = 0, dots = strspn(text, ".");
+
+	while (isalnum((unsigned char)text[n]) || (text[n] && strchr("-._~", text[n])))
+		n++;
+	return n == dots && n < 3 ? 0 : n;
+}
+
+bool vault_site_path_is_valid(const char *text, size_t size)
+{
+	return is_path(text, size, site_name_length);
 }

@@ -50,3 +50,9 @@ must_check bool vault_host_is_valid(const char *text, size_t size);
 
 /* True if text consists of words (format/slot-vault.h) with single slashes between them. */
 must_check bool vault_path_is_valid(const char *text, size_t size);
+
+/*
+ * The same for names that a site chose and a person typed: they may have dots and tildes, too, but no segment is "." or
+ * "..": a path stays where it points.
+ */
+must_check bool vault_site_path_is_valid(const char *text, size_t size);

@@ -5,29 +5,40 @@
  */
 #include <string.h>
 
+#include "event/event.h"
 #include "vault/internal.h"
 
 /* Every failure of Transit is a 400; in words it tells which. */
-static enum err judge_refusal(struct vault *v, const struct vault_question *q, const struct vault_answer *a,
-			      struct err_ctx *e)
+struct refusal {
+	const char *words, *ours;
+	enum err code; /* of a slot's ciphertext */
+};
+
+static const struct refusal *known_refusal(const struct vault_answer *a)
 {
-	static const struct {
-		const char *words, *ours;
-		enum err code;
-	} known[] = {
+	static const struct refusal known[] = {
 		{ "key not found", "Vault has no key of that name", ERR_VAULT_KEY },
 		{ "policy (too old)", "its version of the key is archived", ERR_VAULT_KEY },
 		{ "version is too new", "its version of the key is not there", ERR_VAULT_KEY },
-		{ "message authentication failed", "made with another key or for another slot", ERR_VAULT_CIPHERTEXT },
+		{ "message authentication failed", "made with another key or context", ERR_VAULT_CIPHERTEXT },
+		{ "missing 'context'", "the key derives, and no context was given", ERR_VAULT_CIPHERTEXT },
+		{ "", "no such ciphertext", ERR_VAULT_CIPHERTEXT },
 	};
+	size_t i = 0;
 
-	for (size_t i = 0; a->status == 400 && i < ARRAY_SIZE(known); i++)
-		if (vault_answer_says(a, known[i].words))
-			return err_set_http(e, known[i].code, 400, "%s: %s: %s", v->settings->addresses[v->winner],
-					    q->path, known[i].ours);
-	if (a->status == 400)
-		return err_set_http(e, ERR_VAULT_CIPHERTEXT, 400, "%s: %s", v->settings->addresses[v->winner], q->path);
-	return vault_answer_unexpected(v, q, a, e);
+	while (*known[i].words && !vault_answer_says(a, known[i].words))
+		i++;
+	return &known[i];
+}
+
+static enum err judge_refusal(struct vault *v, const struct vault_question *q, const struct vault_answer *a,
+			      bool is_site, struct err_ctx *e)
+{
+	if (a->status != 400)
+		return vault_answer_unexpected(v, q, a, e);
+	const struct refusal *r = known_refusal(a);
+	return err_set_http(e, is_site ? ERR_VAULT_UNWRAP : r->code, 400, "%s: %s: %s",
+			    v->settings->addresses[v->winner], q->path, r->ours);
 }
 
 static enum err ask_transit(struct vault *v, const char *verb, const struct transit_key *key, struct body *b,
@@ -48,7 +59,7 @@ static enum err ask_transit(struct vault *v, const char *verb, const struct tran
 	const struct vault_question q = { .method = "POST", .path = path, .body = body };
 	err = vault_ask(v, &q, ret, e);
 	if (!err && ret->status != 200)
-		err = judge_refusal(v, &q, ret, e);
+		err = judge_refusal(v, &q, ret, false, e);
 	return err;
 }
 
@@ -115,4 +126,61 @@ enum err vault_transit_decrypt(struct vault *v, const struct transit_key *key, c
 	body_add(&b, "\"");
 	enum err err = ask_transit(v, "decrypt", key, &b, a, e);
 	return err ? err : decode_plaintext(vault_answer_text(a, "data", "plaintext"), ret, e);
+}
+
+/* ---- a site's own ---- */
+
+static enum err decode_up_to(const char *text, size_t max, struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_secret_ struct secret *s = NULL;
+	size_t size = 0;
+	enum err err = text ? secret_new(max, &s, e)
+			    : err_set(e, ERR_VAULT_ANSWER, "no plaintext in the answer of transit/decrypt");
+
+	if (err)
+		return err;
+	if (!base64_decode(text, secret_bytes(s), max, &size) || size == 0)
+		return err_set(e, ERR_KEY_SHAPE, "what was wrapped has no bytes, or more than %zu", max);
+	secret_shrink(s, size);
+	*ret = TAKE(s);
+	return ERR_OK;
+}
+
+static enum err make_unwrap_body(const struct site_key *key, const struct secret *ciphertext, struct secret **ret,
+				 struct err_ctx *e)
+{
+	struct body b = { 0 };
+
+	body_add(&b, "{\"ciphertext\":");
+	body_add_secret(&b, ciphertext);
+	if (key->context) {
+		body_add(&b, ",\"context\":\"");
+		body_add(&b, key->context);
+		body_add(&b, "\"");
+	}
+	body_add(&b, "}");
+	return body_take(&b, ret, e);
+}
+
+enum err vault_transit_unwrap(struct vault *v, const struct site_key *key, const struct secret *ciphertext, size_t max,
+			      struct secret **ret, struct err_ctx *e)
+{
+	_cleanup_(vault_answer_clearp) struct vault_answer *a = &(struct vault_answer){ 0 };
+	_cleanup_secret_ struct secret *body = NULL;
+	_cleanup_free_ char *path = NULL;
+	enum err err = str_format(&path, e, "%s/decrypt/%s", key->mount, key->name);
+
+	if (!err)
+		err = make_unwrap_body(key, ciphertext, &body, e);
+	if (err)
+		return err;
+	const struct vault_question q = { .method = "POST", .path = path, .body = body };
+	err = vault_ask(v, &q, a, e);
+	if (!err && a->status != 200)
+		err = judge_refusal(v, &q, a, true, e);
+	if (!err)
+		err = decode_up_to(vault_answer_text(a, "data", "plaintext"), max, ret, e);
+	if (!err && !key->context)
+		event_emit(&(struct event){ .id = EVENT_VAULT_KEY_SHARED, .vault = { .key = key->name } });
+	return err;
 }

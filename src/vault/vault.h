@@ -69,6 +69,47 @@ must_check enum err vault_kv_read(struct vault *v, const char *path, char ret[st
 				  struct err_ctx *e);
 must_check enum err vault_kv_write(struct vault *v, const char *path, const char *ciphertext, struct err_ctx *e);
 
+/* ---- what a site keeps there that is not zseal's ---- */
+
+enum { VAULT_TIME_SIZE = 48 };
+
+/* An entry of KV version 2. The caller fills the first part, with texts that vault_site_path_is_valid(). */
+struct kv_entry {
+	char mount[VAULT_PATH_SIZE]; /* "": Vault is asked which part of path it is; it is taken off there then */
+	char path[VAULT_KV_SIZE];
+	const char *field;           /* NULL: the only one that can be meant */
+	bool wrapped;                /* what is looked for is a ciphertext of Transit */
+	char made[VAULT_TIME_SIZE];  /* filled: when the version that was read was written */
+	bool has_more;               /* filled: it has other fields, and who needs them nobody here knows */
+};
+
+/*
+ * Takes the text of one field, up to max bytes of it. Owns: the caller frees *ret. Errors: ERR_VAULT_NO_ENTRY,
+ * ERR_VAULT_DELETED, ERR_VAULT_FIELD, ERR_KEY_SHAPE for what is no text, or too long, or wrapped and should not be, or
+ * the other way round; those of vault_ask().
+ */
+must_check enum err vault_entry_take(struct vault *v, struct kv_entry *entry, size_t max, struct secret **ret,
+				     struct err_ctx *e);
+
+/*
+ * Destroys the entry that was read, with all its versions; that it is gone already is success.
+ * Errors: ERR_VAULT_CHANGED, ERR_VAULT_DELETED, those of vault_ask(), of which ERR_VAULT_DENIED is a likely one.
+ */
+must_check enum err vault_entry_destroy(struct vault *v, const struct kv_entry *entry, struct err_ctx *e);
+
+/* A Transit key that a site wraps with by itself. */
+struct site_key {
+	char mount[VAULT_PATH_SIZE], name[VAULT_WORD_SIZE];
+	const char *context; /* base64, for a key that derives, or NULL */
+};
+
+/*
+ * What a ciphertext holds, up to max bytes. One that opens without a context is told: EVENT_VAULT_KEY_SHARED.
+ * Owns: the caller frees *ret. Errors: ERR_VAULT_UNWRAP, ERR_KEY_SHAPE, those of vault_ask().
+ */
+must_check enum err vault_transit_unwrap(struct vault *v, const struct site_key *key, const struct secret *ciphertext,
+					 size_t max, struct secret **ret, struct err_ctx *e);
+
 /*
  * Whether Transit has the key, and derives: *ret_derived. Errors: ERR_VAULT_KEY; ERR_VAULT_DENIED, if this token may
  * not look; those of vault_ask().

@@ -54,7 +54,7 @@ def make_root(node, dataset, keyformat, location="prompt", vdev=1, options=()):
         node.path(source).unlink()
 
 
-def adopt(node, dataset, *argv, given=None):
+def adopt(node, dataset, *argv, given=None, env=None):
     """zseal adopt with the recovery key to a pipe and what is given as --key-fd: what it said, and the key or ''."""
     reader, writer = os.pipe()
     try:
@@ -62,10 +62,10 @@ def adopt(node, dataset, *argv, given=None):
         if "--no-recovery" not in argv:
             words += ["--recovery-to-fd", str(writer)]
         if given is None:
-            done = node.run([*words, dataset], pass_fds=fds)
+            done = node.run([*words, dataset], pass_fds=fds, env=env)
         else:
             with pipe_with_bytes(as_bytes(given)) as fd:
-                done = node.run([*words, "--key-fd", str(fd), dataset], pass_fds=(*fds, fd))
+                done = node.run([*words, "--key-fd", str(fd), dataset], pass_fds=(*fds, fd), env=env)
         os.close(writer)
         writer = None
         key = os.read(reader, 4096).decode().strip()

@@ -5,10 +5,12 @@ person writes the recovery key down, types groups of it back, and keeps old keys
 Guarantees: every block that is marked for the lab is run here; every other one is marked for a virtual machine or a
 checkout, or its section says that it was not verified.
 """
+import base64
 import re
 import subprocess
 
 import pytest
+import vaulting
 from adopting import KEY, assert_adopted, get, make_root, seal_at, write_key
 from conftest import (ROOT, Dialogue, assert_done, assert_opens, assert_opens_with_key, is_locked,
                       keep_recovery_key_secret, lock, one_zfs, run, zseal)
@@ -21,7 +23,7 @@ HANDLE = "0x81010001"
 NEW_POOL = ["2"]
 ANOTHER_POOL = ["3.1", "3.2", "3.3", "3.4", "3.5", "3.7"]
 SAME_POOL = ["4.1", "4.2"]
-KEY_FILE, TPM_SCRIPTS = ["5"], ["6"]
+KEY_FILE, IN_VAULT, TPM_SCRIPTS = ["5"], ["5.1"], ["6"]
 
 
 def blocks(*sections, world="lab"):
@@ -29,8 +31,9 @@ def blocks(*sections, world="lab"):
                           capture_output=True, text=True).stdout
 
 
-def follow(node, script, **names):
-    """Does this at a terminal with other names in its first lines. Gives what was shown, and the recovery key."""
+def follow(node, script, typed=None, **names):
+    """Does this at a terminal with other names in its first lines. Gives what was shown, and the recovery key. typed is
+    {pattern of a question: the answer}, besides those that each of them asks."""
     for name, value in names.items():
         assert re.search(f"^{name}=", script, re.MULTILINE), name
         script = re.sub(f"^{name}=.*$", f"{name}={value}", script, flags=re.MULTILINE)
@@ -39,7 +42,8 @@ def follow(node, script, **names):
     def group(found, screen):
         return re.search(KEY_SHOWN, screen).group().split("-")[int(found[1]) - 1]
     with Dialogue(node, ["bash", "-e", "-o", "pipefail", "/run/lab/tmp/steps"]) as person:
-        done = person.attend({r"Type group (\d) of the recovery key back: ": group, r"\[y/N\] ": "n"})
+        done = person.attend({r"Type group (\d) of the recovery key back: ": group, r"\[y/N\] ": "n",
+                              **(typed or {})})
     key = re.search(KEY_SHOWN, done.stdout)
     if key:
         keep_recovery_key_secret(node.world, key.group())
@@ -134,6 +138,22 @@ def test_from_a_key_file(node):
 
 
 @one_zfs
+def test_from_a_key_in_vault(node):
+    """Wrapped by Transit; the plain one has the same steps without one line."""
+    bao = vaulting.Vault(node)
+    bao.must("POST", "sys/mounts/transit", {"type": "transit"})
+    wrapped = bao.must("POST", "transit/encrypt/zfs-wrapper", {"plaintext": base64.b64encode(KEY).decode()})
+    bao.must("POST", "secret/data/zfs-keys/a", {"data": {"key": wrapped["data"]["ciphertext"]}})
+    make_root(node, "tank", "raw")
+    said, key = follow(node, blocks(*IN_VAULT), {"Token: ": bao.token}, BAO_ADDR=bao.address, BAO_CACERT=bao.ca)
+    assert "KV entry secret/zfs-keys/a: still there" in said
+    assert "tank: unlocked (slot tpm2-a)" in said and "destroyed with all its versions" in said
+    assert bao.ask("GET", "secret/metadata/zfs-keys/a")[0] == 404
+    assert bao.token not in said
+    assert_adopted(node, "tank", key)
+
+
+@one_zfs
 def test_from_scripts_around_a_tpm(node):
     make_root(node, "tank", "raw")
     seal_at(node, HANDLE, KEY, "sha256:7")
@@ -182,7 +202,7 @@ def sections():
 
 
 def test_every_block_is_run_somewhere_or_says_that_it_is_not():
-    done_here = {*NEW_POOL, *ANOTHER_POOL, *SAME_POOL, *KEY_FILE, *TPM_SCRIPTS}
+    done_here = {*NEW_POOL, *ANOTHER_POOL, *SAME_POOL, *KEY_FILE, *IN_VAULT, *TPM_SCRIPTS}
     found = set()
     for number, text in sections():
         for info in re.findall(r"^```(.+)$", text, re.MULTILINE):

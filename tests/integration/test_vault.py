@@ -362,6 +362,19 @@ def test_all_but_the_last_address_refuse(bao):
     assert "slot vault)" in assert_opens(bao.node, "tank").stdout
 
 
+def test_server_whose_name_nobody_knows(bao):
+    configure(bao, "timeout = 1", address=["https://vault.invalid:8200"])
+    assert_falls_back(bao.node, "vault-down", "vault.invalid")
+    configure(bao, address=["https://vault.invalid:8200", bao.address])
+    assert "slot vault)" in assert_opens(bao.node, "tank").stdout
+
+
+def test_server_by_its_name(bao):
+    """The machine's hosts file knows it; the certificate has to have it."""
+    configure(bao, address=[bao.address.replace("127.0.0.1", "localhost")])
+    assert "slot vault)" in assert_opens(bao.node, "tank").stdout
+
+
 # ---- Vault says no ----
 
 def test_wrong_secret_id_is_tried_once(bao):

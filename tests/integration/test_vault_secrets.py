@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What opens a vault slot, and what comes out of it, is nowhere when zseal ends: not in its memory, not in arguments or in
-a child's environment, not in a file."""
+a child's environment, not in a file. The same for a key that adopt takes out of KV, or has unwrapped."""
+import base64
+
 import pytest
 
 import vaulting
+from adopting import HEX, KEY, make_root
 from canaries import Search, secrets_of
-from conftest import assert_done, create_pool, one_zfs, pipe_with, run, zseal
-from steps import EXIT, SANITIZED, environment, needs_strace, programs, run_with_pause, steps_of
+from conftest import assert_done, create_pool, keep_secret, one_zfs, pipe_with, run, zseal
+from steps import EXIT, SANITIZED, Step, environment, needs_strace, programs, run_with_pause, steps_of
 from vaulting import add_slot, admin
 
 pytestmark = [one_zfs, needs_strace]
@@ -109,3 +112,67 @@ def test_enrolling_leaves_the_secret_id_encrypted_alone(bao):
         assert b"-" not in path.read_bytes()[:64], "a UUID as text has some"
     assert not bao.node.path("/etc/credstore/zseal-vault-secret-id").exists()
     assert_done(admin(bao, "slot", "reseal", "tank", "vault"))
+
+
+# ---- a key that adopt takes out of Vault ----
+
+@pytest.fixture
+def site(node):
+    """A site's Vault that has the key of a root which zseal does not know yet."""
+    made = vaulting.Vault(node)
+    made.must("POST", "sys/mounts/transit", {"type": "transit"})
+    vaulting.configure(made)
+    keep_secret(node.world, KEY)
+    return made
+
+
+def begin(site):
+    """The root, locked; its key in KV as text, and wrapped by Transit."""
+    wrapped = site.must("POST", "transit/encrypt/site", {"plaintext": base64.b64encode(KEY).decode()})
+    site.must("POST", "secret/data/plain", {"data": {"key": HEX}})
+    site.must("POST", "secret/data/wrapped", {"data": {"key": wrapped["data"]["ciphertext"]}})
+    site.node.run(["zpool", "destroy", "tank"])
+    make_root(site.node, "tank", "raw")
+    site.node.run(["zfs", "unload-key", "tank"])
+
+
+ADOPT = ["zseal", "adopt", "tank", "--no-recovery", "--destroy-leftovers", "--vault-kv"]
+SOURCES = {"plain": ("secret/plain",), "wrapped": ("secret/wrapped", "--vault-transit", "site")}
+
+
+def site_search(site):
+    return Search({"wrapping key": KEY, "token": site.token.encode()})
+
+
+if not SANITIZED:
+
+    @pytest.mark.parametrize("how", SOURCES)
+    def test_memory_is_clean_when_a_key_in_vault_was_adopted(site, how):
+        """The entry's text in it was jansson's and libcurl's."""
+        found = []
+
+        def look():
+            for pid in programs(site.node, "zseal"):
+                found.append(site_search(site).in_memory(pid))
+        for step in (Step("renameat", 1), EXIT):
+            begin(site)
+            with pipe_with(site.token + "\n") as fd:
+                _, paused = run_with_pause(site.node, [*ADOPT, *SOURCES[how], "--vault-token-fd", str(fd)], step, look,
+                                           pass_fds=(fd,))
+            assert paused
+        during, after = (set().union(*each.values()) for each in found)
+        assert "wrapping key" in during, "the control: it is there"
+        assert not after
+
+
+@pytest.mark.parametrize("how", SOURCES)
+def test_what_adopt_starts_and_leaves_has_no_key_out_of_vault(site, how):
+    begin(site)
+    lines = executed(site, *ADOPT, *SOURCES[how], env={"BAO_TOKEN": site.token})
+    assert any("zfs" in line for line in lines) and not site_search(site).in_text("\n".join(lines))
+    assert not [line for line in lines if "BAO_" in line or "VAULT_" in line]
+    for folder in ("/etc/zseal", "/var/lib/zseal", "/run/lab/tmp"):
+        found = site_search(site).in_folder(site.node.path(folder))
+        assert not {path for path in found if not path.endswith("/exec")}, found
+    assert not site_search(site).in_text("".join(map(str, site.node.journal())))
+    assert not site_search(site).in_text(run(site.node, "zpool", "history", "-i", "tank"))

@@ -64,15 +64,20 @@ def policy(contexts, key="zfs-wrapper-tank"):
 def set_up(bao, token_type="batch"):
     """Mounts, key, policy and role; the node's credentials in its credstore, plain."""
     bao.must("POST", "sys/mounts/transit", {"type": "transit"})
-    bao.must("POST", "sys/auth/approle", {"type": "approle"})
     bao.must("POST", "transit/keys/zfs-wrapper-tank", {"type": "aes256-gcm96", "derived": True})
-    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": policy(["no-slot-yet"])})
+    set_up_login(bao, policy(["no-slot-yet"]), token_type)
+    configure(bao)
+
+
+def set_up_login(bao, text, token_type="batch"):
+    """The node's role, with this policy, and its credentials."""
+    bao.must("POST", "sys/auth/approle", {"type": "approle"})
+    bao.must("PUT", "sys/policies/acl/zseal-a", {"policy": text})
     bao.must("POST", f"auth/approle/role/{ROLE}", {
         "token_policies": ["zseal-a"], "token_type": token_type, "token_no_default_policy": True, "token_ttl": "60s"})
     role_id = bao.must("GET", f"auth/approle/role/{ROLE}/role-id")["data"]["role_id"]
     give(bao.node, "zseal-vault-role-id", role_id)
     new_secret_id(bao)
-    configure(bao)
 
 
 def allow_renewal(bao):

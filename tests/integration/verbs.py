@@ -89,6 +89,16 @@ def _with_vault(node):
     _lock(node)
 
 
+def _foreign_in_vault(node):
+    """A pool that zseal has never seen, and its key in KV, where the node's own login may read it."""
+    _foreign(node)
+    if not node.vault:
+        node.vault = vaulting.Vault(node)
+        vaulting.set_up_login(node.vault, 'path "secret/data/tank" { capabilities = ["read"] }')
+        vaulting.configure(node.vault, "timeout = 3", "request-timeout = 1", "kv-mount = secret")
+        node.vault.must("POST", "secret/data/tank", {"data": {"key": adopting.HEX}})
+
+
 def _without_vault_slot(node):
     _with_vault(node)
     vaulting.admin(node.vault, "slot", "remove", "tank", "vault")
@@ -124,7 +134,7 @@ class Verb(NamedTuple):
     vault: bool = False
 
     def __str__(self):
-        words = re.sub(" tank| --(name|key-file) .*", "", self.words)
+        words = re.sub(" tank| --(name|key-file|vault-kv) .*", "", self.words)
         return words.replace(" --", "-").replace(" ", "-") + "-by-key" * self.key + (
             "-by-vault" * (self.vault and "vault" not in words))
 
@@ -154,6 +164,7 @@ VERBS = [
     Verb("repair tank", _lose_slots, tpm=True, writes=True),
     Verb("recover tank --yes", _lose_everything, key=True, tpm=True, writes=True),
     Verb("unlock tank", _with_vault, vault=True),
+    Verb("adopt --vault-kv tank tank", _foreign_in_vault, adopts=True, tpm=True, writes=True, vault=True),
     Verb("slot add tank vault", _without_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
     Verb("slot reseal tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
     Verb("slot remove tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),

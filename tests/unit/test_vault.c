@@ -96,6 +96,22 @@ static void paths_have_words_alone(void **state)
 	assert_false(vault_path_is_valid("abcd", 4));
 }
 
+static void paths_that_a_site_chose_stay_where_they_point(void **state)
+{
+	static const char *const good[] = { "a", "a/b.c", ".a/..a/a~", "A-Z_9/node.example", "..." };
+	static const char *const bad[] = { "", "/a", "a/", "a//b", "..", "a/../b", ".", "a/.", "./a", "a b",
+		"a?b", "a%2f", "{node}", "\xc3\xbc" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(vault_site_path_is_valid(good[i], VAULT_PATH_SIZE));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (vault_site_path_is_valid(bad[i], VAULT_PATH_SIZE))
+			fail_msg("taken: %s", bad[i]);
+	assert_true(vault_site_path_is_valid("a.c", 4));
+	assert_false(vault_site_path_is_valid("a.cd", 4));
+}
+
 static void a_status_has_its_class(void **state)
 {
 	static const struct {
@@ -234,6 +250,7 @@ int main(void)
 		cmocka_unit_test(what_is_more_than_an_address_is_refused),
 		cmocka_unit_test(a_long_host_is_refused),
 		cmocka_unit_test(paths_have_words_alone),
+		cmocka_unit_test(paths_that_a_site_chose_stay_where_they_point),
 		cmocka_unit_test(a_status_has_its_class),
 		cmocka_unit_test(a_policy_without_slots_allows_no_context),
 		cmocka_unit_test(a_policy_gets_each_context_once),
