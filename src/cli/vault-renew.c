@@ -33,7 +33,7 @@ static void print(const struct renewal *r)
 		[RENEWAL_DONE] = "renewed: the new secret_id",
 	};
 	const struct vault_lifetime *l = &r->lifetime;
-	char date[VAULT_TIME_SIZE];
+	char date[VAULT_LIFETIME_SIZE];
 
 	vault_lifetime_print(l->ends, date);
 	say(stdout, "%s %s%s\n", words[r->outcome],

@@ -345,7 +345,7 @@ static json_t *login_json(const struct vault_settings *s)
 static void print_login(const struct vault_settings *s)
 {
 	const char *what = s->login == VAULT_LOGIN_CERT ? "certificate" : "secret_id";
-	char date[VAULT_TIME_SIZE];
+	char date[VAULT_LIFETIME_SIZE];
 	struct vault_lifetime l;
 	struct err_ctx e = { 0 };
 

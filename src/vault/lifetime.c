@@ -94,7 +94,7 @@ uint64_t vault_lifetime_left_s(const struct vault_lifetime *l)
 enum err vault_lifetime_check(const struct vault_settings *s, struct err_ctx *e)
 {
 	bool cert = s->login == VAULT_LOGIN_CERT;
-	char date[VAULT_TIME_SIZE];
+	char date[VAULT_LIFETIME_SIZE];
 	struct vault_lifetime l;
 
 	vault_lifetime_get(s, &l);
@@ -109,11 +109,11 @@ enum err vault_lifetime_check(const struct vault_settings *s, struct err_ctx *e)
 	return ERR_OK;
 }
 
-void vault_lifetime_print(uint64_t seconds, char ret[static VAULT_TIME_SIZE])
+void vault_lifetime_print(uint64_t seconds, char ret[static VAULT_LIFETIME_SIZE])
 {
 	time_t t = (time_t)seconds;
 	struct tm tm;
 
-	if (!gmtime_r(&t, &tm) || strftime(ret, VAULT_TIME_SIZE, "%Y-%m-%d %H:%M UTC", &tm) == 0)
-		snprintf(ret, VAULT_TIME_SIZE, "a time unknown");
+	if (!gmtime_r(&t, &tm) || strftime(ret, VAULT_LIFETIME_SIZE, "%Y-%m-%d %H:%M UTC", &tm) == 0)
+		snprintf(ret, VAULT_LIFETIME_SIZE, "a time unknown");
 }

@@ -13,7 +13,7 @@
 
 #define VAULT_STATE_PATH "/var/lib/zseal/vault"
 
-enum { VAULT_TIME_SIZE = 24 };
+enum { VAULT_LIFETIME_SIZE = 24 };
 #define VAULT_TTL_UNKNOWN UINT64_MAX
 
 struct vault_lifetime {
@@ -42,4 +42,4 @@ uint64_t vault_lifetime_left_s(const struct vault_lifetime *l);
 must_check enum err vault_lifetime_check(const struct vault_settings *s, struct err_ctx *e);
 
 /* "2026-11-23 14:05 UTC". */
-void vault_lifetime_print(uint64_t seconds, char ret[static VAULT_TIME_SIZE]);
+void vault_lifetime_print(uint64_t seconds, char ret[static VAULT_LIFETIME_SIZE]);

@@ -59,7 +59,7 @@ static enum err refuse(const struct vault *v, const struct vault_answer *a, enum
 {
 	const char *address = v->settings->addresses[v->winner];
 	struct vault_lifetime l;
-	char date[VAULT_TIME_SIZE];
+	char date[VAULT_LIFETIME_SIZE];
 
 	vault_lifetime_get(v->settings, &l);
 	if (vault_lifetime_left_s(&l) > 0)
