@@ -59,8 +59,7 @@ static enum err run_add(const struct invocation *inv, struct err_ctx *e)
 		err = add_slot(w, e);
 	output_progress(NULL);
 	if (!err)
-		err = slot_print_change(w, w->slots.names[0],
-					slot_was_tested(w) ? "added, and was opened as a test" : "added", "added", e);
+		err = slot_print_change(w, w->slots.names[0], "added", e);
 	return err_wrap(e, err, "slot add to %s", inv->arguments[0]);
 }
 

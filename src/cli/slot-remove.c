@@ -50,7 +50,7 @@ static enum err run_remove(const struct invocation *inv, struct err_ctx *e)
 		err = remove_slot(w, name, e);
 	output_progress(NULL);
 	if (!err)
-		err = slot_print_change(w, name, "removed", "removed", e);
+		err = slot_print_change(w, name, "removed", e);
 	if (!err && !inv->dry_run && !inv->json)
 		say(stdout, "that does not revoke it: its old value stays readable in the pool's history, and opens the "
 			    "pool for\nwhoever has what it asks for\n");

@@ -107,9 +107,7 @@ static enum err run_reseal(const struct invocation *inv, struct err_ctx *e)
 		err = reseal_slot(w, name, e);
 	output_progress(NULL);
 	if (!err)
-		err = slot_print_change(w, name,
-					slot_was_tested(w) ? "made anew, and was opened as a test" : "made anew",
-					"made anew", e);
+		err = slot_print_change(w, name, "made anew", e);
 	return err_wrap(e, err, "slot reseal of %s", inv->arguments[0]);
 }
 

@@ -76,13 +76,13 @@ static void print_left(const struct slot_work *w)
 		    w->keyring->dataset);
 }
 
-bool slot_was_tested(const struct slot_work *w)
+/* One that was made; but a recovery key that nobody typed back may not have been read. */
+static bool was_tested(const struct slot_work *w)
 {
-	return !w->slots.recovery_key || w->change.recovery_confirmed;
+	return w->slots.n > 0 && (!w->slots.recovery_key || w->change.recovery_confirmed);
 }
 
-enum err slot_print_change(const struct slot_work *w, const char *name, const char *done, const char *would,
-			     struct err_ctx *e)
+enum err slot_print_change(const struct slot_work *w, const char *name, const char *done, struct err_ctx *e)
 {
 	const struct change *c = &w->change;
 
@@ -92,10 +92,11 @@ enum err slot_print_change(const struct slot_work *w, const char *name, const ch
 					     "generation", (int)c->draft.ring.generation, "dry_run", w->inv->dry_run,
 					     "copy", c->result.copy), e);
 	if (w->inv->dry_run) {
-		say(stdout, "slot %s of the keyring on %s would be %s\n", name, w->keyring->dataset, would);
+		say(stdout, "slot %s of the keyring on %s would be %s\n", name, w->keyring->dataset, done);
 		return ERR_OK;
 	}
-	say(stdout, "slot %s of the keyring on %s is %s\n", name, w->keyring->dataset, done);
+	say(stdout, "slot %s of the keyring on %s is %s%s\n", name, w->keyring->dataset, done,
+	    was_tested(w) ? ", and was opened as a test" : "");
 	say(stdout, "copy of the new header: %s\n", c->result.copy);
 	return ERR_OK;
 }

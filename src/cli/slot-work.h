@@ -36,9 +36,5 @@ must_check enum err slot_finish_change(struct slot_work *w, struct err_ctx *e);
 /* A slot on the keyring's dataset, understood or not; NULL if there is none of that name. */
 const struct stored_slot *slot_find(const struct keyring *k, const char *name);
 
-/* False for a recovery key that nobody typed back: it may not have been read. */
-bool slot_was_tested(const struct slot_work *w);
-
-/* What came of it: "slot NAME … is DONE", or "would be WOULD". Errors: ERR_NO_MEMORY. */
-must_check enum err slot_print_change(const struct slot_work *w, const char *name, const char *done, const char *would,
-				      struct err_ctx *e);
+/* What came of it: "slot NAME … is DONE", or would be, and what is left elsewhere. Errors: ERR_NO_MEMORY. */
+must_check enum err slot_print_change(const struct slot_work *w, const char *name, const char *done, struct err_ctx *e);

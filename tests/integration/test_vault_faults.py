@@ -7,7 +7,8 @@ import time
 import pytest
 
 import vaulting
-from conftest import ERRORS, assert_done, assert_opens, create_pool, is_locked, lock, one_zfs, run, zseal
+from conftest import (ERRORS, assert_done, assert_opens, create_pool, is_locked, lock, new_world, one_zfs, run,
+                      zfs_versions, zseal)
 from steps import SANITIZED, fault_library
 from vaulting import add_slot, configure
 
@@ -20,7 +21,6 @@ TIMES = ("timeout = 3", "request-timeout = 1", "connect-timeout = 1")
 @pytest.fixture(scope="module")
 def shared():
     """One pool and one server for all rows: none of them changes anything."""
-    from conftest import new_world, zfs_versions  # pylint: disable=import-outside-toplevel
     with new_world(zfs_versions()[0]) as world:
         node = world.node("a")
         node.tank = create_pool(node)
