@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/mount-report.h"
 #include "cli/output.h"
-#include "cli/unlock-report.h"
 
 static void print_one(const struct mount_result *mr, const char *done)
 {

@@ -110,16 +110,6 @@ static json_t *keyring_json(const struct keyring_result *kr)
 	return j;
 }
 
-const char *outcome_name(enum outcome outcome, const char *done)
-{
-	static const char *const names[] = {
-		[OUTCOME_ALREADY] = "already", [OUTCOME_WOULD] = "would", [OUTCOME_FAILED] = "failed",
-		[OUTCOME_FOREIGN] = "left-alone",
-	};
-
-	return outcome == OUTCOME_DONE ? done : names[outcome];
-}
-
 static json_t *root_json(const struct root_result *rr, const char *done)
 {
 	json_t *j = json_pack("{s:s, s:s}", "dataset", rr->root->dataset, "outcome", outcome_name(rr->outcome, done));

@@ -22,6 +22,3 @@ struct unlock_report {
  * JSON document. Errors: ERR_NO_MEMORY.
  */
 must_check enum err unlock_report_print(bool json, const struct unlock_report *report, struct err_ctx *e);
-
-/* An outcome as JSON has it; done as above. */
-const char *outcome_name(enum outcome outcome, const char *done);

@@ -8,6 +8,16 @@
 #include "event/progress.h"
 #include "sys/process.h"
 
+const char *outcome_name(enum outcome outcome, const char *done)
+{
+	static const char *const names[] = {
+		[OUTCOME_ALREADY] = "already", [OUTCOME_WOULD] = "would", [OUTCOME_FAILED] = "failed",
+		[OUTCOME_FOREIGN] = "left-alone",
+	};
+
+	return outcome == OUTCOME_DONE ? done : names[outcome];
+}
+
 static enum err make_result(const struct inventory *inv, struct unlock_result *res, struct err_ctx *e)
 {
 	res->roots = calloc(inv->n_roots + 1, sizeof(*res->roots));

@@ -18,6 +18,9 @@ enum outcome {
 	OUTCOME_FOREIGN,   /* left alone: it was never given to zseal */
 };
 
+/* Its name, stable, for programs; done is what OUTCOME_DONE is called: "unlocked", "mounted". */
+const char *outcome_name(enum outcome outcome, const char *done);
+
 struct root_result {
 	const struct root *root;
 	enum outcome outcome;
