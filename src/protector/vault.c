@@ -17,8 +17,6 @@
 #include "sys/credstore.h"
 #include "vault/policy.h"
 
-enum { FORGET_TIMEOUT_MS = 20000 };
-
 static const struct vault_settings *settings_of(const struct protector_context *c)
 {
 	return c->vault_settings ? c->vault_settings : &vault_settings_default;
@@ -228,7 +226,7 @@ static enum err forget(struct protector_context *c, const struct slot *slot, str
 	if (!err && !c->vault_token)
 		err = err_set(e, ERR_VAULT_TOKEN, "taking slot %s out of the node's policy", slot->name);
 	if (!err)
-		err = protector_vault_asking(c, deadline_in(FORGET_TIMEOUT_MS), &v, e);
+		err = protector_vault_asking(c, deadline_in(settings_of(c)->timeout_ms), &v, e);
 	if (err)
 		return err;
 	const struct transit_key key = key_of(s.key, &slot->keyring, &slot->uuid);

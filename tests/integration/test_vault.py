@@ -180,6 +180,7 @@ def test_remove_without_asking_vault(bao, away):
     context = vaulting.context_of(headers.read(bao.node).slots["vault"])
     if away:
         bao.server.kill()
+        configure(bao, "timeout = 2")
     result = assert_done((admin if away else lambda bao, *argv: zseal(bao.node, *argv))(
         bao, "slot", "remove", "tank", "vault"))
     assert "vault" not in slots(bao.node)

@@ -119,9 +119,9 @@ def _with_secret_id(node):
 
 class Verb(NamedTuple):
     """words: as typed. before: from whatever state. key: the recovery key is given by a descriptor. makes: there is no
-    pool before; adopts: there is one that is not zseal's; both show a recovery key. tpm: it asks the TPM; soon: for no
-    longer than slot-timeout allows. writes: into the pool. gives: to this option, what a person would type. vault: it
-    asks Vault, as an administrator if it gives a token."""
+    pool before; adopts: there is one that is not zseal's; both show a recovery key. tpm: it asks the TPM, as no other
+    verb here does; soon: for no longer than slot-timeout allows. writes: into the pool. gives: to this option, what a
+    person would type. vault: it asks Vault, as an administrator if it gives a token."""
     words: str
     before: Callable
     key: bool = False
@@ -164,7 +164,7 @@ VERBS = [
     Verb("repair tank", _lose_slots, tpm=True, writes=True),
     Verb("recover tank --yes", _lose_everything, key=True, tpm=True, writes=True),
     Verb("unlock tank", _with_vault, vault=True),
-    Verb("adopt --vault-kv tank tank", _foreign_in_vault, adopts=True, tpm=True, writes=True, vault=True),
+    Verb("adopt --vault-kv tank tank", _foreign_in_vault, adopts=True, writes=True, vault=True),
     Verb("slot add tank vault", _without_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
     Verb("slot reseal tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
     Verb("slot remove tank vault", _with_vault_slot, writes=True, gives="--vault-token-fd", vault=True),
