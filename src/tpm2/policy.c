@@ -93,7 +93,7 @@ static enum err read_live(struct tpm2 *t, enum tpm2_bank bank, uint32_t pcrs, ui
 enum err bank_is_live(struct tpm2 *t, enum tpm2_bank bank, uint32_t pcrs, bool *ret, struct err_ctx *e)
 {
 	while (pcrs) {
-		uint32_t read;
+		uint32_t read = 0;
 		enum err err = read_live(t, bank, pcrs, &read, e);
 
 		if (err)
