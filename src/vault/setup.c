@@ -107,14 +107,15 @@ static enum err ensure(struct vault_setup *s, const struct wish *w, struct err_c
 
 /* ---- the wishes ---- */
 
+/* Frees should. */
 static enum err ensure_mount(struct vault_setup *s, const char *what, const char *where, const char *mount,
-			     const char *type, struct err_ctx *e)
+			     json_t *should, struct err_ctx *e)
 {
 	_cleanup_(wish_clear) struct wish w = {
 		.what = what,
 		.keep = true,
 		.required = !s->mounts,
-		.should = json_pack("{s:s}", "type", type),
+		.should = should,
 	};
 
 	snprintf(w.look, sizeof(w.look), "%s/%s", where, mount);
@@ -256,15 +257,31 @@ static enum err ensure_login(struct vault_setup *s, const char *role, struct err
 	return s->login == VAULT_LOGIN_CERT ? ensure_certificate(s, role, e) : ensure_role(s, role, e);
 }
 
+static json_t *of_type(const char *type)
+{
+	return json_pack("{s:s}", "type", type);
+}
+
+static enum err ensure_engines(struct vault_setup *s, struct err_ctx *e)
+{
+	const struct vault_settings *v = s->settings;
+	enum err err = ensure_mount(s, "the Transit engine", "sys/mounts", v->transit_mount, of_type("transit"), e);
+
+	if (err || !*v->kv_mount)
+		return err;
+	return ensure_mount(s, "the KV engine, version 2", "sys/mounts", v->kv_mount,
+			    json_pack("{s:s, s:{s:s}}", "type", "kv", "options", "version", "2"), e);
+}
+
 static enum err ensure_methods(struct vault_setup *s, struct err_ctx *e)
 {
 	const struct vault_settings *v = s->settings;
-	enum err err = ensure_mount(s, "the Transit engine", "sys/mounts", v->transit_mount, "transit", e);
+	enum err err = ensure_engines(s, e);
 
 	if (!err && s->login == VAULT_LOGIN_CERT)
-		return ensure_mount(s, "the certificate method", "sys/auth", v->cert_mount, "cert", e);
+		return ensure_mount(s, "the certificate method", "sys/auth", v->cert_mount, of_type("cert"), e);
 	if (!err)
-		err = ensure_mount(s, "the AppRole method", "sys/auth", v->approle_mount, "approle", e);
+		err = ensure_mount(s, "the AppRole method", "sys/auth", v->approle_mount, of_type("approle"), e);
 	return err ? err : ensure_no_lockout(s, e);
 }
 

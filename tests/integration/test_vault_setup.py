@@ -80,6 +80,18 @@ def test_dry_run_prints_every_request_and_makes_none(bao):
     assert bao.ask("GET", "sys/mounts/transit")[0] == 400 and bao.ask("GET", "sys/policies/acl/zseal-a")[0] == 404
 
 
+def test_kv_where_copies_lie_is_a_mount_too(bao):
+    """If zseal.conf has one; of version 2, and one of another version is left as it is, and told."""
+    configure(bao, "kv-mount = copies")
+    assert_refused(admin(bao, "vault", "setup", "tank"), "vault-not-found")
+    assert steps(admin(bao, "vault", "setup", "tank", "--mounts", "--json"))["the KV engine, version 2"] == "made"
+    assert bao.must("GET", "sys/mounts/copies")["data"]["options"] == {"version": "2"}
+    bao.must("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
+    configure(bao, "kv-mount = old")
+    assert steps(admin(bao, "vault", "setup", "tank", "--mounts", "--json"))["the KV engine, version 2"] == "differs"
+    assert bao.must("GET", "sys/mounts/old")["data"]["options"] == {"version": "1"}
+
+
 def test_missing_mounts_are_made_only_if_asked_for(bao):
     assert_refused(admin(bao, "vault", "setup", "tank"), "vault-not-found", "Transit", "--mounts")
     assert bao.ask("GET", "sys/mounts/transit")[0] == 400
